@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Brings up a lab cluster with Berth installed, runs what needs real LVM, real sidecars and real kubelets, and takes the
+# cluster down however that ends: the LVM contract on a node's spare disks, CSI sanity against the running services, and
+# the end-to-end tests. With KEEP=1 the cluster stays for a look.
+#
+# usage: hack/e2e.sh LAB-PROGRAM
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export BERTH_LAB=$1 BERTH_LAB_NAME=${LAB_NAME:-e2e}
+bin=$PWD/bin
+
+lab() { "$BERTH_LAB" --name "$BERTH_LAB_NAME" "$@"; }
+title() { printf '\n── %s (at %dm%02ds)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+
+# The nodes see the host's files as they were at their start: what runs on them is built before.
+title "test programs"
+go test -c -tags lab -o "$bin/lvmcontract.test" ./test/lvmcontract
+go test -c -tags lab -o "$bin/sanity.test" ./test/sanity
+
+down() { [[ -n ${KEEP:-} ]] || lab down; }
+trap down EXIT
+title "lab cluster"
+# Three volume groups of unequal size under the name that manifests/driver/config.yaml gives, and three empty disks, the
+# first two of equal size.
+lab up --nodes 3 --vg node1=berth:20Gi --vg node2=berth:12Gi --vg node3=berth:8Gi \
+	--spare node1=256Mi+256Mi+128Mi --manifests manifests
+
+title "LVM contract on real LVM"
+# Disk a is the node's own, b the volume group's.
+lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde "$bin/lvmcontract.test" -test.v -test.timeout 10m
+
+title "CSI sanity on real LVM"
+# Any controller serves, leader or not; its socket is in an emptyDir of its pod, so the suite runs on that pod's node.
+read -r node uid < <(lab kubectl get pods --namespace berth-system --selector app.kubernetes.io/component=controller \
+	--output 'jsonpath={.items[0].spec.nodeName} {.items[0].metadata.uid}{"\n"}')
+kubelet=/var/lib/kubelet
+lab node "$node" -- env \
+	BERTH_CSI_NODE="unix://$kubelet/plugins/lvm.berth.dev/csi.sock" \
+	BERTH_CSI_CONTROLLER="unix://$kubelet/pods/$uid/volumes/kubernetes.io~empty-dir/csi/csi.sock" \
+	BERTH_CSI_DIRECTORY="$kubelet/plugins/lvm.berth.dev/sanity" \
+	"$bin/sanity.test" -test.v -test.timeout 15m
+
+title "end to end"
+lab exec -- go test -tags e2e -count 1 -timeout 30m -v ./test/e2e/...

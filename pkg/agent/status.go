@@ -1,0 +1,166 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/berth-dev/berth/pkg/api/v1alpha1"
+	"github.com/berth-dev/berth/pkg/lvm"
+)
+
+// recentMax bounds VolumeGroupStatus.Recent, as its documentation says.
+const recentMax = 64
+
+// buildStatus says what a sighting means under a configuration. Conditions are left out.
+// recent and orphans give a volume group's lists.
+func buildStatus(config Config, s sighting, recent func(vg string) []string, orphans func(vg string) []v1alpha1.OrphanEntry) v1alpha1.NodeStorageStatus {
+	status := v1alpha1.NodeStorageStatus{ObservedAt: metav1.NewMicroTime(s.at)}
+	var size, free int64
+	for _, c := range config.VolumeGroups {
+		vg := volumeGroupStatus(c, s)
+		if o := s.groups[c.Name]; o.found {
+			vg.Recent = recentEntries(o.vg, recent(c.Name))
+			vg.Orphans = orphans(c.Name)
+			status.Summary.Volumes += int32(len(owned(o.vg)))
+		}
+		size = lvm.SaturatingAdd(size, vg.SizeBytes)
+		free = lvm.SaturatingAdd(free, availableBytes(vg))
+		status.VolumeGroups = append(status.VolumeGroups, vg)
+	}
+	for _, class := range config.DeviceClasses {
+		status.DeviceClasses = append(status.DeviceClasses, v1alpha1.DeviceClassStatus{
+			Name: class.Name, VolumeGroup: class.VolumeGroup, Default: class.Default, Layout: v1alpha1.LayoutLinear,
+		})
+	}
+	status.Summary.Size, status.Summary.Free = humanBytes(size), humanBytes(free)
+	return status
+}
+
+func volumeGroupStatus(c VolumeGroupConfig, s sighting) v1alpha1.VolumeGroupStatus {
+	status := v1alpha1.VolumeGroupStatus{Name: c.Name, SpareBytes: c.SpareBytes, GrowthReserveBytes: c.GrowthReserveBytes}
+	o, asked := s.groups[c.Name]
+	if !o.found {
+		status.Reason, status.Message = v1alpha1.ReasonVolumeGroupMissing, fmt.Sprintf("volume group %s is not on this node", c.Name)
+		if !asked {
+			status.Reason, status.Message = v1alpha1.ReasonReportFailed, "LVM has not reported yet"
+		}
+		return status
+	}
+	vg := o.vg
+	status.UUID, status.Seqno, status.ExtentSizeBytes = vg.UUID, vg.Seqno, vg.ExtentSizeBytes
+	status.SizeBytes, status.FreeBytes, status.MetadataFreeBytes = vg.SizeBytes, vg.FreeBytes, vg.MetadataFreeBytes
+	status.Usable, status.Reason, status.Message = usability(vg)
+	missing := 0
+	for _, pv := range vg.PhysicalVolumes {
+		entry := v1alpha1.PhysicalVolumeStatus{
+			Name: pv.Name, UUID: pv.UUID, SizeBytes: pv.SizeBytes, FreeBytes: pv.FreeBytes, Allocatable: pv.Allocatable, Missing: pv.Missing,
+		}
+		// LVM calls every missing physical volume [unknown]; the list's key is the name.
+		if pv.Missing {
+			missing++
+			entry.Name = fmt.Sprintf("missing-%d", missing)
+		}
+		status.PhysicalVolumes = append(status.PhysicalVolumes, entry)
+	}
+	return status
+}
+
+func usability(vg lvm.VolumeGroup) (usable bool, reason, message string) {
+	switch {
+	case vg.Refusal != "":
+		return false, v1alpha1.ReasonVolumeGroupRefused, fmt.Sprintf("volume group %s is not used: %s", vg.Name, vg.Refusal)
+	case vg.MissingPhysicalVolumes > 0:
+		return false, v1alpha1.ReasonPhysicalVolumeLost,
+			fmt.Sprintf("volume group %s misses %d of %d physical volumes", vg.Name, vg.MissingPhysicalVolumes, len(vg.PhysicalVolumes))
+	}
+	return true, "", ""
+}
+
+// availableBytes is what new volumes can take of a volume group: free bytes of open physical volumes less the held
+// ones, 0 if it is not usable.
+func availableBytes(vg v1alpha1.VolumeGroupStatus) int64 {
+	if !vg.Usable {
+		return 0
+	}
+	space := lvm.Space{ExtentSizeBytes: vg.ExtentSizeBytes, HeldBytes: lvm.SaturatingAdd(vg.SpareBytes, vg.GrowthReserveBytes)}
+	for _, pv := range vg.PhysicalVolumes {
+		if pv.Allocatable && !pv.Missing {
+			space.PhysicalVolumes = append(space.PhysicalVolumes, lvm.FreeSpace{Name: pv.Name, FreeBytes: pv.FreeBytes})
+		}
+	}
+	return space.FreeBytes()
+}
+
+// recentEntries are the newest of the LVs named that are there.
+func recentEntries(vg lvm.VolumeGroup, newestFirst []string) []v1alpha1.LogicalVolumeEntry {
+	var entries []v1alpha1.LogicalVolumeEntry
+	for _, name := range newestFirst {
+		if len(entries) == recentMax {
+			break
+		}
+		if lv, ok := vg.LogicalVolume(name); ok {
+			entries = append(entries, v1alpha1.LogicalVolumeEntry{Name: name, SizeBytes: lv.SizeBytes})
+		}
+	}
+	return entries
+}
+
+// conditions says whether all is well. Their transition times are those of old where nothing changed.
+func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, configErr, reportErr error) []metav1.Condition {
+	ready := metav1.Condition{Type: v1alpha1.NodeStorageReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
+	var messages []string
+	for _, vg := range status.VolumeGroups {
+		if !vg.Usable {
+			ready.Status, ready.Reason = metav1.ConditionFalse, vg.Reason
+			messages = append(messages, vg.Message)
+		}
+	}
+	if reportErr != nil {
+		ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonReportFailed
+		messages = append(messages, reportErr.Error())
+	}
+	valid := metav1.Condition{Type: v1alpha1.NodeStorageConfigValid, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
+	if configErr != nil {
+		valid.Status, valid.Reason, valid.Message = metav1.ConditionFalse, v1alpha1.ReasonConfigInvalid, configErr.Error()
+		if len(status.VolumeGroups) == 0 {
+			ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonConfigInvalid
+			messages = append(messages, "no configuration has been valid yet")
+		}
+	}
+	ready.Message = clip(strings.Join(messages, "; "))
+	valid.Message = clip(valid.Message)
+	result := slices.Clone(old)
+	setCondition(&result, ready)
+	setCondition(&result, valid)
+	slices.SortFunc(result, func(a, b metav1.Condition) int { return cmp.Compare(a.Type, b.Type) })
+	return result
+}
+
+// clip keeps a message within what a condition takes (32768 bytes) and people read.
+func clip(message string) string {
+	const most = 1024
+	if len(message) <= most {
+		return message
+	}
+	return strings.ToValidUTF8(message[:most], "") + "…"
+}
+
+// humanBytes writes bytes with a binary suffix and at most one digit after the point.
+func humanBytes(bytes int64) string {
+	units := []string{"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
+	value, unit := float64(bytes), 0
+	for value >= 1024 && unit < len(units)-1 {
+		value, unit = value/1024, unit+1
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + units[unit]
+}
+
+// exactBytes writes bytes for messages: exact, and readable where they are a round number.
+func exactBytes(bytes int64) string {
+	return resource.NewQuantity(bytes, resource.BinarySI).String()
+}

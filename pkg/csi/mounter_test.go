@@ -1,0 +1,100 @@
+package csi
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// fakeMounter keeps mounts in memory; devices are files.
+type fakeMounter struct {
+	mu     sync.Mutex
+	mounts []Mounted
+	// options of each mount made, in order; binds and unmounts are not in it.
+	options [][]string
+	// fileSystems by device; a device that is not in it carries fallback.
+	fileSystems map[string]string
+	fallback    func(device string) string
+	checkError  error
+	mountError  error
+	bindError   error
+	grown       []string
+}
+
+var _ Mounter = &fakeMounter{}
+
+func (m *fakeMounter) Mounts() ([]Mounted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]Mounted(nil), m.mounts...), nil
+}
+
+func (m *fakeMounter) Mount(device, target, _ string, options []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mountError != nil {
+		return m.mountError
+	}
+	m.options = append(m.options, options)
+	m.mounts = append(m.mounts, Mounted{device, resolve(target), isReadOnly(options)})
+	return nil
+}
+
+func (m *fakeMounter) Bind(source, target string, options []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mounted := Mounted{source, resolve(target), isReadOnly(options)}
+	for _, from := range m.mounts {
+		if from.Path == source {
+			mounted.Device = from.Device
+			mounted.ReadOnly = mounted.ReadOnly || from.ReadOnly
+		}
+	}
+	m.mounts = append(m.mounts, mounted)
+	return m.bindError
+}
+
+func (m *fakeMounter) Unmount(target string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := len(m.mounts) - 1; i >= 0; i-- {
+		if m.mounts[i].Path == target {
+			m.mounts = append(m.mounts[:i], m.mounts[i+1:]...)
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: not mounted", target)
+}
+
+func (m *fakeMounter) SameDevice(a, b string) bool { return a == b }
+
+func (m *fakeMounter) FileSystem(device string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if fsType, ok := m.fileSystems[device]; ok || m.fallback == nil {
+		return fsType, nil
+	}
+	return m.fallback(device), nil
+}
+
+func (m *fakeMounter) Check(context.Context, string) error { return m.checkError }
+
+func (m *fakeMounter) Grow(device, _ string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.grown = append(m.grown, device)
+	return nil
+}
+
+func (m *fakeMounter) Usage(string) (Usage, error) {
+	return Usage{TotalBytes: 100, UsedBytes: 30, AvailableBytes: 60, TotalInodes: 10, UsedInodes: 1, AvailableInodes: 9}, nil
+}
+
+func (m *fakeMounter) DeviceBytes(device string) (int64, error) {
+	info, err := os.Stat(device)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}

@@ -1,0 +1,51 @@
+package lvmfake_test
+
+import (
+	"testing"
+
+	"github.com/berth-dev/berth/pkg/lvm"
+	"github.com/berth-dev/berth/pkg/lvm/lvmfake"
+	"github.com/berth-dev/berth/pkg/lvm/lvmtest"
+)
+
+const (
+	group   = "vg-fake"
+	pvBytes = 64 * lvmfake.DefaultExtentSizeBytes
+)
+
+func TestContract(t *testing.T) {
+	lvmtest.Run(t, func(t *testing.T) *lvmtest.Environment {
+		fake := lvmfake.New(t.TempDir())
+		fake.AddVolumeGroup(group, pvBytes, pvBytes)
+		return &lvmtest.Environment{
+			Manager:     fake,
+			VolumeGroup: group,
+			MakeLogicalVolume: func(t *testing.T, name string, tags ...string) {
+				if err := fake.AddLogicalVolume(group, name, lvmfake.DefaultExtentSizeBytes, tags...); err != nil {
+					t.Fatal(err)
+				}
+			},
+			Hold: func(t *testing.T, name string) func() {
+				fake.SetOpen(group, name, true)
+				return func() { fake.SetOpen(group, name, false) }
+			},
+			Deactivate: func(t *testing.T, name string) { fake.SetActive(group, name, false) },
+			Close: func(t *testing.T, physicalVolume string) {
+				fake.Change(group, func(vg *lvm.VolumeGroup) {
+					for i := range vg.PhysicalVolumes {
+						if vg.PhysicalVolumes[i].Name == physicalVolume {
+							vg.PhysicalVolumes[i].Allocatable = false
+						}
+					}
+				})
+			},
+			Grow: func(t *testing.T) {
+				fake.Change(group, func(vg *lvm.VolumeGroup) {
+					vg.PhysicalVolumes = append(vg.PhysicalVolumes, lvm.PhysicalVolume{
+						Name: "/dev/" + group + "-2", UUID: "grown", SizeBytes: pvBytes, FreeBytes: pvBytes, Allocatable: true,
+					})
+				})
+			},
+		}
+	})
+}

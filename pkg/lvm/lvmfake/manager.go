@@ -1,0 +1,221 @@
+package lvmfake
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/berth-dev/berth/pkg/lvm"
+)
+
+// Operation names a method of lvm.Manager in hooks and counters.
+type Operation string
+
+// The operations.
+const (
+	Report   Operation = "report"
+	Create   Operation = "create"
+	Finish   Operation = "finish"
+	Extend   Operation = "extend"
+	Remove   Operation = "remove"
+	Activate Operation = "activate"
+)
+
+// Hook sees an operation; an error it returns is the operation's result. volumeGroup and name are empty for Report,
+// name is empty for Activate.
+type Hook func(ctx context.Context, operation Operation, volumeGroup, name string) error
+
+// Manager is an lvm.Manager in memory. It is safe for concurrent use; hooks run without its lock, so they may call
+// it, block or panic.
+type Manager struct {
+	mu         sync.Mutex
+	groups     map[string]*group
+	uuids      int
+	executions map[Operation]int
+	before     Hook
+	after      Hook
+	// directory holds the LVs' files, or is empty when devices are only names.
+	directory string
+}
+
+var _ lvm.Manager = (*Manager)(nil)
+
+// New makes a manager without volume groups. With a directory, every active LV is a sparse file in it, and DevicePath
+// names that file.
+func New(directory string) *Manager {
+	return &Manager{groups: map[string]*group{}, executions: map[Operation]int{}, directory: directory}
+}
+
+// Report implements lvm.Manager.
+func (m *Manager) Report(ctx context.Context, volumeGroups []string) (lvm.Report, error) {
+	var report lvm.Report
+	err := m.run(ctx, Report, "", "", func() error {
+		report = m.reportLocked(volumeGroups)
+		return nil
+	})
+	return report, err
+}
+
+// Create implements lvm.Manager.
+func (m *Manager) Create(ctx context.Context, request lvm.CreateRequest) error {
+	return m.run(ctx, Create, request.VolumeGroup, request.Name, func() error {
+		g, err := m.changeable(request.VolumeGroup)
+		if err != nil {
+			return err
+		}
+		if g.find(request.Name) != nil {
+			return fmt.Errorf("logical volume %s/%s: %w", g.Name, request.Name, lvm.ErrExists)
+		}
+		size, err := lvm.RoundUp(request.SizeBytes, g.ExtentSizeBytes)
+		if err != nil || size == 0 {
+			return fmt.Errorf("logical volume of %d bytes: %w", request.SizeBytes, lvm.ErrInvalidSize)
+		}
+		if err := g.allocate(request.Name, size, request.PhysicalVolumes); err != nil {
+			return err
+		}
+		tags := append([]string{lvm.TagOwned}, request.Tags...)
+		return m.addLocked(g, request.Name, size, tags)
+	})
+}
+
+// Finish implements lvm.Manager.
+func (m *Manager) Finish(ctx context.Context, volumeGroup, name string) (lvm.Report, error) {
+	var report lvm.Report
+	err := m.run(ctx, Finish, volumeGroup, name, func() error {
+		g, err := m.group(volumeGroup)
+		if err != nil {
+			return err
+		}
+		lv, err := g.owned(name)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(lv.Tags, lvm.TagReady) {
+			lv.Tags = append(lv.Tags, lvm.TagReady)
+			g.Seqno++
+		}
+		report = m.reportLocked([]string{volumeGroup})
+		return nil
+	})
+	return report, err
+}
+
+// Extend implements lvm.Manager.
+func (m *Manager) Extend(ctx context.Context, request lvm.ExtendRequest) error {
+	return m.run(ctx, Extend, request.VolumeGroup, request.Name, func() error {
+		g, err := m.changeable(request.VolumeGroup)
+		if err != nil {
+			return err
+		}
+		lv, err := g.owned(request.Name)
+		if err != nil {
+			return err
+		}
+		size, err := lvm.RoundUp(request.SizeBytes, g.ExtentSizeBytes)
+		if err != nil || size <= lv.SizeBytes {
+			return err
+		}
+		if err := g.allocate(lv.Name, size-lv.SizeBytes, request.PhysicalVolumes); err != nil {
+			return err
+		}
+		lv.SizeBytes = size
+		g.Seqno++
+		return m.sizeFile(g.Name, lv.Name, size)
+	})
+}
+
+// Remove implements lvm.Manager.
+func (m *Manager) Remove(ctx context.Context, volumeGroup, name string) error {
+	return m.run(ctx, Remove, volumeGroup, name, func() error {
+		g, err := m.group(volumeGroup)
+		if err != nil || g.find(name) == nil {
+			return err
+		}
+		lv, err := g.owned(name)
+		if err != nil {
+			return err
+		}
+		if lv.Open {
+			return fmt.Errorf("logical volume %s/%s: %w", volumeGroup, name, lvm.ErrInUse)
+		}
+		g.release(name)
+		g.Seqno++
+		return m.removeFile(volumeGroup, name)
+	})
+}
+
+// Activate implements lvm.Manager.
+func (m *Manager) Activate(ctx context.Context, volumeGroup string, names []string) error {
+	return m.run(ctx, Activate, volumeGroup, "", func() error {
+		g, err := m.group(volumeGroup)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			lv := g.find(name)
+			if lv == nil {
+				return fmt.Errorf("logical volume %s/%s: %w", volumeGroup, name, lvm.ErrNotFound)
+			}
+			lv.Active = true
+		}
+		return nil
+	})
+}
+
+// run counts one execution and does it between the hooks. The effect is atomic and cannot be cancelled, as LVM's.
+func (m *Manager) run(ctx context.Context, operation Operation, volumeGroup, name string, effect func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.executions[operation]++
+	before, after := m.before, m.after
+	m.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, operation, volumeGroup, name); err != nil {
+			return err
+		}
+	}
+	if err := m.locked(effect); err != nil {
+		return err
+	}
+	if after != nil {
+		return after(ctx, operation, volumeGroup, name)
+	}
+	return nil
+}
+
+func (m *Manager) locked(effect func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return effect()
+}
+
+// group finds a volume group; the caller holds mu.
+func (m *Manager) group(name string) (*group, error) {
+	g := m.groups[name]
+	if g == nil {
+		return nil, fmt.Errorf("volume group %s: %w", name, lvm.ErrNotFound)
+	}
+	return g, nil
+}
+
+// changeable finds a volume group that extents may be taken from; the caller holds mu.
+func (m *Manager) changeable(name string) (*group, error) {
+	g, err := m.group(name)
+	if err != nil {
+		return nil, err
+	}
+	return g, g.usable()
+}
+
+func (m *Manager) reportLocked(names []string) lvm.Report {
+	report := lvm.Report{VolumeGroups: map[string]lvm.VolumeGroup{}}
+	for _, name := range names {
+		if g := m.groups[name]; g != nil {
+			report.VolumeGroups[name] = g.report()
+		}
+	}
+	return report
+}

@@ -1,0 +1,188 @@
+package lvmfake
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-dev/berth/pkg/lvm"
+	"github.com/berth-dev/berth/pkg/lvm/dm"
+)
+
+// DefaultExtentSizeBytes is LVM's own default, 4 MiB.
+const DefaultExtentSizeBytes = 4 << 20
+
+// AddVolumeGroup makes a volume group of extents of DefaultExtentSizeBytes on one physical volume per size; sizes are
+// whole extents. The physical volumes are named /dev/<volume group>-<number>, counted from 0. A group of that name
+// is replaced.
+func (m *Manager) AddVolumeGroup(name string, physicalVolumeBytes ...int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g := &group{taken: map[string]map[string]int64{}}
+	g.VolumeGroup = lvm.VolumeGroup{
+		Name:              name,
+		UUID:              m.uuid(),
+		Seqno:             1,
+		ExtentSizeBytes:   DefaultExtentSizeBytes,
+		MetadataFreeBytes: 1 << 20,
+	}
+	for i, size := range physicalVolumeBytes {
+		g.PhysicalVolumes = append(g.PhysicalVolumes, lvm.PhysicalVolume{
+			Name:        fmt.Sprintf("/dev/%s-%d", name, i),
+			UUID:        m.uuid(),
+			SizeBytes:   size,
+			FreeBytes:   size,
+			Allocatable: true,
+		})
+	}
+	m.groups[name] = g
+}
+
+// RemoveVolumeGroup forgets a volume group and all in it, as when its disks are pulled.
+func (m *Manager) RemoveVolumeGroup(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.groups, name)
+}
+
+// AddLogicalVolume makes an active LV as an operator would, with the tags given and no others.
+// Errors: as Create.
+func (m *Manager) AddLogicalVolume(volumeGroup, name string, sizeBytes int64, tags ...string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g, err := m.changeable(volumeGroup)
+	if err != nil {
+		return err
+	}
+	if g.find(name) != nil {
+		return fmt.Errorf("logical volume %s/%s: %w", volumeGroup, name, lvm.ErrExists)
+	}
+	var all []string
+	for _, pv := range g.PhysicalVolumes {
+		all = append(all, pv.Name)
+	}
+	if err := g.allocate(name, sizeBytes, all); err != nil {
+		return err
+	}
+	return m.addLocked(g, name, sizeBytes, tags)
+}
+
+// RemoveLogicalVolume removes any LV as an operator would, open or not.
+func (m *Manager) RemoveLogicalVolume(volumeGroup, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g, err := m.group(volumeGroup)
+	if err != nil {
+		return err
+	}
+	if g.find(name) == nil {
+		return fmt.Errorf("logical volume %s/%s: %w", volumeGroup, name, lvm.ErrNotFound)
+	}
+	g.release(name)
+	g.Seqno++
+	return m.removeFile(volumeGroup, name)
+}
+
+// Change edits what is reported of a volume group and raises its seqno: a refusal, a physical volume closed, added or
+// missing, an LV's tags. Sizes of LVs are changed with Extend, which keeps account of extents.
+func (m *Manager) Change(volumeGroup string, change func(vg *lvm.VolumeGroup)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g := m.groups[volumeGroup]
+	g.Seqno++
+	change(&g.VolumeGroup)
+}
+
+// SetOpen opens or closes an LV's device, as a mount does.
+func (m *Manager) SetOpen(volumeGroup, name string, open bool) {
+	m.setLogicalVolume(volumeGroup, name, func(lv *lvm.LogicalVolume) { lv.Open = open })
+}
+
+// SetActive makes an LV's device appear or vanish, as a reboot does.
+func (m *Manager) SetActive(volumeGroup, name string, active bool) {
+	m.setLogicalVolume(volumeGroup, name, func(lv *lvm.LogicalVolume) { lv.Active = active })
+}
+
+func (m *Manager) setLogicalVolume(volumeGroup, name string, set func(*lvm.LogicalVolume)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if g := m.groups[volumeGroup]; g != nil {
+		if lv := g.find(name); lv != nil {
+			set(lv)
+		}
+	}
+}
+
+// SetHooks installs what runs before an operation's effect and what runs after an effect that succeeded, when the
+// reply can still be lost. Nil removes a hook.
+func (m *Manager) SetHooks(before, after Hook) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.before, m.after = before, after
+}
+
+// Executions counts the operations so far, refused ones included.
+func (m *Manager) Executions() map[Operation]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.executions)
+}
+
+// Fingerprint changes with every metadata change of the volume group that the device belongs to, like the header of
+// its metadata area. It is not an execution.
+// Errors: os.ErrNotExist for a device of no volume group, or a missing one.
+func (m *Manager) Fingerprint(devicePath string) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range m.groups {
+		for _, pv := range g.PhysicalVolumes {
+			if pv.Name == devicePath && !pv.Missing {
+				return fmt.Sprintf("%s %d", g.UUID, g.Seqno), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("physical volume %s: %w", devicePath, os.ErrNotExist)
+}
+
+// DevicePath implements lvm.Manager.
+func (m *Manager) DevicePath(volumeGroup, name string) string {
+	if m.directory == "" {
+		return dm.Path(volumeGroup, name)
+	}
+	return filepath.Join(m.directory, dm.Name(volumeGroup, name))
+}
+
+// addLocked puts an LV whose extents are taken into the group.
+func (m *Manager) addLocked(g *group, name string, sizeBytes int64, tags []string) error {
+	g.LogicalVolumes = append(g.LogicalVolumes, lvm.LogicalVolume{
+		Name: name, UUID: m.uuid(), SizeBytes: sizeBytes, Tags: tags, Active: true,
+	})
+	g.Seqno++
+	return m.sizeFile(g.Name, name, sizeBytes)
+}
+
+func (m *Manager) sizeFile(volumeGroup, name string, bytes int64) error {
+	if m.directory == "" {
+		return nil
+	}
+	file, err := os.OpenFile(m.DevicePath(volumeGroup, name), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return file.Truncate(bytes)
+}
+
+func (m *Manager) removeFile(volumeGroup, name string) error {
+	if m.directory == "" {
+		return nil
+	}
+	return os.Remove(m.DevicePath(volumeGroup, name))
+}
+
+// uuid is a new one in LVM's form, 6-4-4-4-4-4-6; the caller holds mu.
+func (m *Manager) uuid() string {
+	m.uuids++
+	return fmt.Sprintf("FakeID-0000-0000-0000-0000-0000-%06d", m.uuids)
+}

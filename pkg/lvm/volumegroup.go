@@ -1,0 +1,71 @@
+package lvm
+
+// VolumeGroup is one volume group as LVM reported it.
+type VolumeGroup struct {
+	Name string
+	// UUID is vg_uuid. Two volume groups of one name on one host are told apart by it.
+	UUID string
+	// Seqno is vg_seqno.
+	Seqno           int64
+	ExtentSizeBytes int64
+	SizeBytes       int64
+	// FreeBytes counts the free extents of all physical volumes, closed and missing ones included, as vg_free does.
+	FreeBytes int64
+	// MetadataFreeBytes is vg_mda_free: what is left of the smallest metadata area.
+	MetadataFreeBytes int64
+	// MissingPhysicalVolumes is vg_missing_pv_count.
+	MissingPhysicalVolumes int
+	// Refusal says why Berth must not use this volume group at all: shared, clustered, exported, foreign; empty if
+	// it may.
+	Refusal         string
+	PhysicalVolumes []PhysicalVolume
+	LogicalVolumes  []LogicalVolume
+}
+
+// UnknownDevice is what LVM calls a device that it cannot find.
+const UnknownDevice = "[unknown]"
+
+// PhysicalVolume is one physical volume of a volume group.
+type PhysicalVolume struct {
+	// Name is the device's path, or UnknownDevice and the UUID when the device is missing.
+	Name      string
+	UUID      string
+	SizeBytes int64
+	FreeBytes int64
+	// Allocatable is false when the operator closed it (pvchange -x n).
+	Allocatable bool
+	Missing     bool
+}
+
+// LogicalVolume is one visible logical volume.
+type LogicalVolume struct {
+	Name      string
+	UUID      string
+	SizeBytes int64
+	Tags      []string
+	// Active is true when the device exists in the kernel.
+	Active bool
+	// Open is true when the device is open: mounted, held or in use by a pod.
+	Open bool
+}
+
+// LogicalVolume finds an LV by name.
+func (vg *VolumeGroup) LogicalVolume(name string) (LogicalVolume, bool) {
+	for _, lv := range vg.LogicalVolumes {
+		if lv.Name == name {
+			return lv, true
+		}
+	}
+	return LogicalVolume{}, false
+}
+
+// Unusable returns why new volumes cannot be made in the volume group, or "" if they can.
+func (vg *VolumeGroup) Unusable() string {
+	if vg.Refusal != "" {
+		return vg.Refusal
+	}
+	if vg.MissingPhysicalVolumes > 0 {
+		return "physical volumes are missing"
+	}
+	return ""
+}

@@ -1,0 +1,43 @@
+package lvm
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+const claimPrefix = "pvc-"
+
+// VolumeID is the volume ID, LogicalVolume name and LV name for a name from the orchestrator: the name itself where
+// it is pvc-<uuid>, else v-<hash>. LVM allows fewer than 128 characters, not all that CSI allows, and keeps some
+// names for itself; neither form runs into any of that.
+func VolumeID(csiName string) string {
+	if _, ok := ClaimUID(csiName); ok {
+		return csiName
+	}
+	sum := sha256.Sum256([]byte(csiName))
+	return "v-" + hex.EncodeToString(sum[:16])
+}
+
+// ClaimUID is the UID of the claim that a volume was made for, where the volume ID tells it.
+func ClaimUID(volumeID string) (uid string, ok bool) {
+	uid, ok = strings.CutPrefix(volumeID, claimPrefix)
+	if !ok || !isUUID(uid) {
+		return "", false
+	}
+	return uid, true
+}
+
+// isUUID accepts the one form that the API server writes: 8-4-4-4-12 lower-case hexadecimal digits.
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		hyphen := i == 8 || i == 13 || i == 18 || i == 23
+		if hyphen != (s[i] == '-') || !hyphen && !strings.ContainsRune("0123456789abcdef", rune(s[i])) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,79 @@
+package capacity
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Claim is one volume that a pod wants and that nobody has made yet.
+type Claim struct {
+	UID             types.UID
+	Namespace, Name string
+	// DeviceClass is empty when the node's default class is meant.
+	DeviceClass string
+	SizeBytes   int64
+	// SelectedNode is where the API says the volume is being made; empty while no node is chosen.
+	SelectedNode string
+	// ResourceVersion is the claim's when it was read.
+	ResourceVersion uint64
+}
+
+// VolumeID is the name that csi-provisioner gives the claim's volume by default, and so the LogicalVolume's and the
+// LV's.
+func (c Claim) VolumeID() string { return volumeID(c.UID) }
+
+func volumeID(claimUID types.UID) string { return "pvc-" + string(claimUID) }
+
+// Demand is what a pod wants of one node: all of its claims or none.
+type Demand struct {
+	Claims []Claim
+	// StaleAfter is the age of an agent's last sign of life beyond which its node's free bytes are unknown.
+	StaleAfter time.Duration
+}
+
+// mayGoTo tells whether every claim's selected-node, where it has one, is this node.
+func (d Demand) mayGoTo(nodeName string) bool {
+	for _, claim := range d.Claims {
+		if claim.SelectedNode != "" && claim.SelectedNode != nodeName {
+			return false
+		}
+	}
+	return true
+}
+
+// Reason says why a demand does not fit a node.
+type Reason int
+
+// Reasons, in the order in which they are looked for.
+const (
+	// Fits: every claim fits.
+	Fits Reason = iota
+	// NoReport: the node has no NodeStorage.
+	NoReport
+	// StaleAgent: the agent's Lease was not renewed in time; what the report says may be long past.
+	StaleAgent
+	// ClassNotServed: the node has no such device class, or no default one.
+	ClassNotServed
+	// VolumeGroupUnusable: the agent says that nothing can be made in the volume group.
+	VolumeGroupUnusable
+	// Refused: the agent refused the claim's volume, and no report taken later has come yet.
+	Refused
+	// TooFewBytes: free bytes less promised ones do not suffice.
+	TooFewBytes
+)
+
+// Verdict is the answer to a demand on a node.
+type Verdict struct {
+	Reason Reason
+	// DeviceClass and VolumeGroup are what the reason speaks of; empty where it speaks of the whole node.
+	DeviceClass, VolumeGroup string
+	// WantedBytes and FreeBytes are set with TooFewBytes: what the demand takes of VolumeGroup and what is there.
+	WantedBytes, FreeBytes int64
+}
+
+// ClassLeft is what a demand leaves free in the volume group behind a device class.
+type ClassLeft struct {
+	DeviceClass string
+	LeftBytes   int64
+}

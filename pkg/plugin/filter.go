@@ -1,0 +1,65 @@
+package plugin
+
+import (
+	"context"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+
+	"github.com/berth-dev/berth/pkg/plugin/capacity"
+)
+
+// Why a node was filtered out. The scheduler counts nodes by these texts, so they carry no numbers and no names; those
+// are in the pod's event and in the log.
+const (
+	ErrReasonNoReport            = "node(s) had no report of their volume groups"
+	ErrReasonStaleAgent          = "node(s) had a storage agent that stopped reporting"
+	ErrReasonClassNotServed      = "node(s) did not serve the device class"
+	ErrReasonVolumeGroupUnusable = "node(s) had an unusable volume group"
+	ErrReasonRefused             = "node(s) refused the volume and have not reported since"
+	ErrReasonTooFewBytes         = "node(s) had too few free bytes in volume group"
+)
+
+// errReasons maps verdicts to reasons, reasonLabels to the metric's label.
+var (
+	errReasons = map[capacity.Reason]string{
+		capacity.NoReport:            ErrReasonNoReport,
+		capacity.StaleAgent:          ErrReasonStaleAgent,
+		capacity.ClassNotServed:      ErrReasonClassNotServed,
+		capacity.VolumeGroupUnusable: ErrReasonVolumeGroupUnusable,
+		capacity.Refused:             ErrReasonRefused,
+		capacity.TooFewBytes:         ErrReasonTooFewBytes,
+	}
+	reasonLabels = map[capacity.Reason]string{
+		capacity.NoReport:            "no_report",
+		capacity.StaleAgent:          "stale_agent",
+		capacity.ClassNotServed:      "class_not_served",
+		capacity.VolumeGroupUnusable: "volume_group_unusable",
+		capacity.Refused:             "refused",
+		capacity.TooFewBytes:         "too_few_bytes",
+	}
+)
+
+// Filter drops the nodes where the pod's claims do not all fit. It reads memory only.
+func (pl *VolumeGroupCapacity) Filter(ctx context.Context, cycle fwk.CycleState, pod *v1.Pod, nodeInfo fwk.NodeInfo) *fwk.Status {
+	s := readState(cycle)
+	if s == nil {
+		return nil
+	}
+	defer observeDuration("Filter", time.Now())
+	nodeName := nodeInfo.Node().Name
+	verdict := pl.ledger.Evaluate(nodeName, s.demand)
+	s.findings.note(nodeName, verdict)
+	if verdict.Reason == capacity.Fits {
+		return nil
+	}
+	if logger := klog.FromContext(ctx).V(10); logger.Enabled() {
+		logger.Info("Node does not fit the pod's volumes", "pod", klog.KObj(pod), "node", nodeName,
+			"reason", errReasons[verdict.Reason], "deviceClass", verdict.DeviceClass, "volumeGroup", verdict.VolumeGroup,
+			"wanted", formatBytes(verdict.WantedBytes), "free", formatBytes(verdict.FreeBytes))
+	}
+	rejections.WithLabelValues(reasonLabels[verdict.Reason]).Inc()
+	return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, errReasons[verdict.Reason])
+}

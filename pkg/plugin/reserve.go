@@ -1,0 +1,41 @@
+package plugin
+
+import (
+	"context"
+	"time"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/klog/v2"
+	fwk "k8s.io/kube-scheduler/framework"
+
+	"github.com/berth-dev/berth/pkg/plugin/capacity"
+)
+
+// Reserve asks the ledger once more, under its lock, and promises all of the pod's claims or none. Since Filter,
+// another node's pods, another profile or a report may have taken the bytes.
+func (pl *VolumeGroupCapacity) Reserve(ctx context.Context, cycle fwk.CycleState, pod *v1.Pod, nodeName string) *fwk.Status {
+	s := readState(cycle)
+	if s == nil {
+		return nil
+	}
+	defer observeDuration("Reserve", time.Now())
+	verdict := pl.ledger.Reserve(nodeName, pod.UID, s.demand)
+	logger := klog.FromContext(ctx)
+	if verdict.Reason == capacity.Fits {
+		logger.V(4).Info("Reserved", "pod", klog.KObj(pod), "node", nodeName, "claims", len(s.demand.Claims))
+		return nil
+	}
+	logger.V(4).Info("Reservation refused", "pod", klog.KObj(pod), "node", nodeName, "reason", errReasons[verdict.Reason],
+		"volumeGroup", verdict.VolumeGroup, "wanted", formatBytes(verdict.WantedBytes), "free", formatBytes(verdict.FreeBytes))
+	rejections.WithLabelValues(reasonLabels[verdict.Reason]).Inc()
+	return fwk.NewStatus(fwk.Unschedulable, errReasons[verdict.Reason])
+}
+
+// Unreserve takes the promise back. It may come without Reserve, and twice.
+func (pl *VolumeGroupCapacity) Unreserve(_ context.Context, cycle fwk.CycleState, pod *v1.Pod, nodeName string) {
+	s := readState(cycle)
+	if s == nil {
+		return
+	}
+	pl.ledger.Unreserve(nodeName, pod.UID, s.demand, cycle.IsPodGroupSchedulingCycle())
+}

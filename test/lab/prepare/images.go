@@ -1,0 +1,174 @@
+package prepare
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/berth-dev/berth/test/lab/image"
+)
+
+// Names of the images that every node has.
+const (
+	PauseImage       = "registry.k8s.io/pause:3.10.2"
+	BusyboxImage     = "registry.k8s.io/e2e-test-images/busybox:1.37.0-2"
+	ShortBusybox     = "docker.io/library/busybox:1.37"
+	ProvisionerImage = "registry.k8s.io/sig-storage/csi-provisioner:v6.3.0"
+	ResizerImage     = "registry.k8s.io/sig-storage/csi-resizer:v2.3.0"
+	DriverImage      = "ghcr.io/berth-dev/berth-driver:dev"
+	SchedulerImage   = "ghcr.io/berth-dev/berth-scheduler:dev"
+	// driverBase keeps the driver's lower layer on the base disk; no pod uses it.
+	driverBase = "lab.berth.dev/driver-base:latest"
+)
+
+// searchPath is PATH in images that have a root file system.
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// baseImages returns the images that rarely change. They are on the base disk.
+func (p *Preparer) baseImages(ctx context.Context, programs map[string]string) ([]image.Image, error) {
+	pause, err := p.pauseLayer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	busybox, err := p.busyboxLayer()
+	if err != nil {
+		return nil, err
+	}
+	provisioner, err := p.programLayer("csi-provisioner", programs["csi-provisioner"])
+	if err != nil {
+		return nil, err
+	}
+	resizer, err := p.programLayer("csi-resizer", programs["csi-resizer"])
+	if err != nil {
+		return nil, err
+	}
+	driver, err := p.driverBaseLayer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	one := func(name string, layer image.Layer, entrypoint ...string) image.Image {
+		return image.Image{Name: name, Layers: []image.Layer{layer}, Entrypoint: entrypoint, Env: []string{searchPath}}
+	}
+	shell := one(BusyboxImage, busybox)
+	shell.Cmd = []string{"sh"}
+	short := shell
+	short.Name = ShortBusybox
+	return []image.Image{
+		one(PauseImage, pause, "/pause"), shell, short,
+		one(ProvisionerImage, provisioner, "/csi-provisioner"),
+		one(ResizerImage, resizer, "/csi-resizer"),
+		one(driverBase, driver),
+	}, nil
+}
+
+// ProductImages writes the archive of the project's own images to path. It holds only what the base disk does not.
+func (p *Preparer) ProductImages(ctx context.Context, path string) error {
+	driverRoot, err := p.driverBaseLayer(ctx)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "berth-lab-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	driver, err := p.productLayer(ctx, dir, "driver")
+	if err != nil {
+		return err
+	}
+	scheduler, err := p.productLayer(ctx, dir, "scheduler")
+	if err != nil {
+		return err
+	}
+	images := []image.Image{
+		{Name: DriverImage, Layers: []image.Layer{driverRoot, driver}, Entrypoint: []string{"/usr/local/bin/driver"}, Env: []string{searchPath}},
+		{Name: SchedulerImage, Layers: []image.Layer{scheduler}, Entrypoint: []string{"/usr/local/bin/scheduler"}, User: "65532:65532"},
+	}
+	return image.WriteArchive(path, images, map[string]bool{driverRoot.Digest: true})
+}
+
+func (p *Preparer) productLayer(ctx context.Context, dir, name string) (image.Layer, error) {
+	program := filepath.Join(dir, name)
+	if err := p.Compile(ctx, "./cmd/"+name, program); err != nil {
+		return image.Layer{}, err
+	}
+	return image.WriteLayer(program+".tar", programEntries("usr/local/bin/"+name, program))
+}
+
+// programEntries lists a program with the directories above it, and a /tmp that any user can write.
+func programEntries(name, source string) []image.Entry {
+	entries := []image.Entry{{Name: "tmp", Mode: fs.ModeDir | fs.ModeSticky | 0o777}}
+	for i, char := range name {
+		if char == '/' {
+			entries = append(entries, image.Entry{Name: name[:i], Mode: fs.ModeDir | 0o755})
+		}
+	}
+	return append(entries, image.Entry{Name: name, Source: source, Mode: 0o755})
+}
+
+// programLayer holds one cached program at the root of the image.
+func (p *Preparer) programLayer(name, program string) (image.Layer, error) {
+	return p.cachedLayer(name, key(program), func(path string) (image.Layer, error) {
+		return image.WriteLayer(path, programEntries(name, program))
+	})
+}
+
+func (p *Preparer) pauseLayer(ctx context.Context) (image.Layer, error) {
+	source, err := os.ReadFile(filepath.Join(p.Repo, "test", "lab", "cmd", "pause", "main.go"))
+	if err != nil {
+		return image.Layer{}, err
+	}
+	return p.cachedLayer("pause", key(string(source)), func(path string) (image.Layer, error) {
+		program := path + ".program"
+		defer os.Remove(program)
+		if err := p.Compile(ctx, "./test/lab/cmd/pause", program); err != nil {
+			return image.Layer{}, err
+		}
+		return image.WriteLayer(path, programEntries("pause", program))
+	})
+}
+
+// busyboxProgram is the static busybox of Debian's busybox-static.
+const busyboxProgram = "/bin/busybox"
+
+func (p *Preparer) busyboxLayer() (image.Layer, error) {
+	info, err := os.Stat(busyboxProgram)
+	if err != nil {
+		return image.Layer{}, err
+	}
+	version := fmt.Sprint(info.Size(), info.ModTime().UnixNano())
+	return p.cachedLayer("busybox", key(version), func(path string) (image.Layer, error) {
+		applets, err := exec.Command(busyboxProgram, "--list").Output()
+		if err != nil {
+			return image.Layer{}, fmt.Errorf("list applets: %w", err)
+		}
+		return image.WriteLayer(path, busyboxEntries(strings.Fields(string(bytes.TrimSpace(applets)))))
+	})
+}
+
+// busyboxEntries lists busybox with a link for each of its applets.
+func busyboxEntries(applets []string) []image.Entry {
+	entries := []image.Entry{
+		{Name: "bin", Mode: fs.ModeDir | 0o755},
+		{Name: "bin/busybox", Source: busyboxProgram, Mode: 0o755},
+		{Name: "etc", Mode: fs.ModeDir | 0o755},
+		{Name: "etc/passwd", Content: "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", Mode: 0o644},
+		{Name: "etc/group", Content: "root:x:0:\nnogroup:x:65534:\n", Mode: 0o644},
+		{Name: "root", Mode: fs.ModeDir | 0o700},
+		{Name: "tmp", Mode: fs.ModeDir | fs.ModeSticky | 0o777},
+		{Name: "usr", Mode: fs.ModeDir | 0o755},
+		{Name: "usr/bin", Link: "../bin"},
+		{Name: "sbin", Link: "bin"},
+	}
+	for _, applet := range applets {
+		if applet != "busybox" {
+			entries = append(entries, image.Entry{Name: "bin/" + applet, Link: "busybox"})
+		}
+	}
+	return entries
+}

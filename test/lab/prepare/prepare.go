@@ -1,0 +1,138 @@
+package prepare
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-dev/berth/test/lab/image"
+	"github.com/berth-dev/berth/test/lab/layout"
+	"github.com/berth-dev/berth/test/lab/toolchain"
+)
+
+// Preparer makes and caches.
+type Preparer struct {
+	// Repo is the root of a checkout of the project.
+	Repo string
+	// Cache is layout.CacheRoot.
+	Cache string
+	// Progress receives one line per event.
+	Progress func(format string, args ...any)
+}
+
+// Programs returns the path of every program, building the missing ones.
+func (p *Preparer) Programs(ctx context.Context) (map[string]string, error) {
+	builder := toolchain.Builder{
+		Modules:  filepath.Join(p.Repo, "test", "lab", "binaries"),
+		Cache:    filepath.Join(p.Cache, "bin"),
+		Progress: p.Progress,
+	}
+	programs := map[string]string{}
+	for _, group := range toolchain.Groups() {
+		dir, err := builder.Build(ctx, group)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			programs[entry.Name()] = filepath.Join(dir, entry.Name())
+		}
+	}
+	return programs, nil
+}
+
+// Compile builds a package of the checkout into the file out.
+func (p *Preparer) Compile(ctx context.Context, pkg, out string) error {
+	return toolchain.Compile(ctx, p.Repo, pkg, out)
+}
+
+func (p *Preparer) layers() string { return filepath.Join(p.Cache, "lab", "layers") }
+
+func (p *Preparer) disks() string { return filepath.Join(p.Cache, "lab", "disks") }
+
+// cachedLayer returns the layer of the given name and key and makes it when it is missing: make writes it to a path.
+func (p *Preparer) cachedLayer(name, key string, make func(path string) (image.Layer, error)) (image.Layer, error) {
+	dir := p.layers()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return image.Layer{}, err
+	}
+	unlock, err := lock(filepath.Join(dir, ".lock"))
+	if err != nil {
+		return image.Layer{}, err
+	}
+	defer unlock()
+	path := filepath.Join(dir, name+"-"+key+".tar")
+	var layer image.Layer
+	if layout.ReadJSON(path+".json", &layer) == nil && exists(path) {
+		return layer, nil
+	}
+	p.Progress("making the %s layer", name)
+	layer, err = make(path + ".new")
+	if err != nil {
+		return image.Layer{}, fmt.Errorf("make the %s layer: %w", name, err)
+	}
+	if err := removeOld(dir, name, path); err != nil {
+		return image.Layer{}, err
+	}
+	if err := os.Rename(layer.Path, path); err != nil {
+		return image.Layer{}, err
+	}
+	layer.Path = path
+	return layer, layout.WriteJSON(path+".json", layer)
+}
+
+// removeOld deletes earlier layers of the name: nothing reads them once a base disk is made.
+func removeOld(dir, name, keep string) error {
+	old, err := filepath.Glob(filepath.Join(dir, name+"-*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range old {
+		if strings.HasPrefix(path, keep) || !strings.HasPrefix(filepath.Base(path), name+"-") {
+			continue
+		}
+		if len(strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), ".json"), ".tar")) != len(name)+1+keyLength {
+			continue // another layer whose name begins like this one's
+		}
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyLength is the number of characters of a key.
+const keyLength = 16
+
+// key hashes strings.
+func key(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:])[:keyLength]
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// lock waits for an exclusive lock on the file.
+func lock(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { file.Close() }, nil
+}

@@ -1,0 +1,112 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/berth-dev/berth/test/lab/layout"
+)
+
+// KernelProgram is user-mode Linux as Debian installs it.
+const KernelProgram = "/usr/bin/linux.uml"
+
+// ErrRunning is the error of starting a node that runs.
+var ErrRunning = errors.New("the node is running")
+
+// machine is one node: a kernel that runs as a process, and its disks.
+type machine struct {
+	state  layout.State
+	config layout.Config
+	index  int
+
+	mu      sync.Mutex
+	process *process
+}
+
+func (m *machine) node() layout.Node { return m.config.Nodes[m.index] }
+
+func (m *machine) dir() layout.NodeDir { return m.state.Node(m.node().Name) }
+
+// prepare makes the node's directory and empty disks.
+func (m *machine) prepare() error {
+	if err := os.MkdirAll(m.dir().Shared(), 0o755); err != nil {
+		return err
+	}
+	for _, disk := range m.node().Disks() {
+		if err := makeDisk(filepath.Join(string(m.dir()), disk.File), disk.SizeBytes); err != nil {
+			return err
+		}
+	}
+	return layout.WriteJSON(m.dir().Boot(), layout.Boot{
+		Name: m.node().Name, Index: m.index, Disks: m.node().Disks(),
+		Programs: m.config.Programs, Images: m.state.Images(), SandboxImage: m.config.SandboxImage,
+		Shared: m.dir().Shared(), PKI: m.state.PKI(""), ExecToken: m.config.ExecToken,
+		VolumeStatsPeriod: m.config.VolumeStatsPeriod.String(), LogVerbosity: m.config.LogVerbosity,
+	})
+}
+
+// makeDisk makes a sparse file.
+func makeDisk(path string, size int64) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return file.Truncate(size)
+}
+
+// start is the power switch. ErrRunning if the node runs.
+func (m *machine) start() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process != nil && m.process.running() {
+		return ErrRunning
+	}
+	args := KernelArgs(m.state.Lab(), m.dir().Boot(), m.config.MemoryMiB,
+		"ubda="+layout.StateDisk+","+m.config.BaseDisk)
+	for _, disk := range m.node().Disks() {
+		args = append(args, filepath.Base(disk.Device)+"="+disk.File)
+	}
+	args = append(args, fmt.Sprintf("vec0:transport=tap,ifname=%s,mac=%s,depth=128,gro=1",
+		layout.TapName(m.index), layout.HardwareAddress(m.index)))
+	p, err := start(command{
+		name: m.node().Name, path: KernelProgram, args: args, dir: string(m.dir()),
+		env: KernelEnvironment(string(m.dir())), log: m.dir().Console(),
+	})
+	m.process = p
+	return err
+}
+
+// KernelArgs returns the kernel command line that starts the lab program at init with a Boot record.
+func KernelArgs(init, boot string, memoryMiB int, more ...string) []string {
+	args := []string{
+		"rootfstype=hostfs", "rw", fmt.Sprintf("mem=%dM", memoryMiB), "init=" + init,
+		"con=null", "con0=null,fd:1", "quiet", "selinux=0", "apparmor=0", "panic=-1",
+		layout.BootVariable + "=" + boot,
+	}
+	return append(args, more...)
+}
+
+// KernelEnvironment keeps the kernel's own small files in the node's directory instead of the user's home.
+func KernelEnvironment(dir string) []string { return []string{"HOME=" + dir} }
+
+// powerCut ends the kernel without notice: what it had not written to its disks is lost.
+func (m *machine) powerCut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process != nil {
+		m.process.kill()
+	}
+}
+
+func (m *machine) status() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process != nil && m.process.running() {
+		return StateRunning
+	}
+	return StateStopped
+}
