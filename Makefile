@@ -23,7 +23,8 @@ export GOFLAGS := -trimpath -buildvcs=false
 BIN      := $(CURDIR)/bin
 TOOLS    := $(BIN)/tools
 LAB      := $(BIN)/lab
-LAB_NAME ?= lab
+# The lab cluster of lab-up and lab-down; the demo leaves one called demo.
+NAME     ?= demo
 # Everything that go builds, behind build tags or not.
 TAGS     := e2e,integration,lab
 LDFLAGS  := -s -w -X k8s.io/component-base/version.gitVersion=$(VERSION)
@@ -44,12 +45,12 @@ demo: $(LAB) ## Bring up a three-node cluster and watch Berth work (root, Debian
 	$(BIN)/demo -lab $(LAB)
 
 .PHONY: lab-up
-lab-up: $(LAB) ## Bring up a lab cluster with Berth installed; LAB_NAME= names it
-	$(LAB) --name $(LAB_NAME) up --manifests manifests $(LAB_UP_FLAGS)
+lab-up: $(LAB) ## Bring up a lab cluster with Berth installed; NAME= names it
+	$(LAB) --name $(NAME) up --manifests manifests $(LAB_UP_FLAGS)
 
 .PHONY: lab-down
-lab-down: $(LAB) ## Remove the lab cluster
-	$(LAB) --name $(LAB_NAME) down
+lab-down: $(LAB) ## Remove the lab cluster; NAME= names it
+	$(LAB) --name $(NAME) down
 
 # go decides whether anything changed.
 .PHONY: $(LAB)

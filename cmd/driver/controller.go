@@ -29,6 +29,9 @@ import (
 // still holds up no provisioning.
 const janitorLease = "berth-janitor"
 
+// leaseReleaseGrace is how long the process waits for the janitor's Lease to be given back when it stops.
+const leaseReleaseGrace = 500 * time.Millisecond
+
 // newControllerCommand is `driver controller`.
 func newControllerCommand() *cobra.Command {
 	options := defaultControllerOptions()
@@ -76,7 +79,6 @@ func runController(ctx context.Context, options *controllerOptions) error {
 	}
 	run(parts.volumes.RunWithContext)
 	run(parts.storages.RunWithContext)
-	run(parts.runJanitor)
 	group.Go(func() error {
 		identity := csi.NewIdentity(version(), parts.controller.Ready)
 		return csi.Serve(ctx, options.endpoint, csi.Services{Identity: identity, Controller: parts.controller}, parts.metrics)
@@ -85,7 +87,19 @@ func runController(ctx context.Context, options *controllerOptions) error {
 	// are told by Probe.
 	healthy := func() error { return nil }
 	group.Go(func() error { return serveHTTP(ctx, options.httpAddress, parts.registry, healthy) })
-	return group.Wait()
+	janitor := make(chan struct{})
+	go func() {
+		defer close(janitor)
+		parts.runJanitor(ctx)
+	}()
+	err = group.Wait()
+	// The other replica's janitor takes over at once if the Lease is given back, and later if it is not: an API server
+	// that does not answer must not keep this process.
+	select {
+	case <-janitor:
+	case <-time.After(leaseReleaseGrace):
+	}
+	return err
 }
 
 func newControllerParts(ctx context.Context, options *controllerOptions) (*controllerParts, error) {

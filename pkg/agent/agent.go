@@ -82,6 +82,7 @@ func New(options Options) *Agent {
 		nodeName: options.NodeName, client: options.Client.LogicalVolumes(), lister: client.LogicalVolumeLister(a.volumeInformer),
 		groups: a.groups, config: a.configInForce, formatter: options.Formatter, eraser: options.Eraser, recorder: options.Recorder,
 		publisher: a.publisher, metrics: a.metrics, queue: newQueue(), timings: &timings{began: map[string]time.Time{}},
+		written: &written{last: map[string]version{}},
 		orphans: map[string]v1alpha1.OrphanEntry{},
 	}
 	return a

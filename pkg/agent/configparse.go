@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -91,9 +92,12 @@ func decodeStrictly(data []byte) (*fileYAML, error) {
 
 var unknownKey = regexp.MustCompile(`field (\S+) not found in type \S+`)
 
-// plainYAMLError takes Go's type names out of the parser's words.
+// plainYAMLError puts the parser's words on one line, without Go's type names.
 func plainYAMLError(err error) error {
-	return errors.New(unknownKey.ReplaceAllString(err.Error(), "unknown key $1"))
+	text := unknownKey.ReplaceAllString(err.Error(), "unknown key $1")
+	text = strings.TrimPrefix(text, "yaml: ")
+	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
+	return errors.New(strings.ReplaceAll(text, "\n  ", "; "))
 }
 
 // config converts and validates; a list that is not given is taken from inherited.

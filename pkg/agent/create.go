@@ -39,15 +39,29 @@ func (v *volumes) create(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 		v.builds.start(object.Name, object.UID, func(ctx context.Context) error { return v.build(ctx, object, at, fresh) })
 		return false, errWorking
 	}
-	vg, err := v.groups.finish(ctx, at.vg.Name, object.Name)
+	vg, err := v.finish(ctx, at.vg.Name, object.Name)
 	if err != nil {
-		return false, fmt.Errorf("finish %s/%s: %w", at.vg.Name, object.Name, err)
+		return false, err
 	}
 	if err := v.writeReady(ctx, object, vg, false); err != nil {
 		return false, err
 	}
 	v.builds.stop(object.Name)
 	return true, nil
+}
+
+// finish puts the ready tag on the LV, under the volume group's lock: what a placement predicts stays true.
+func (v *volumes) finish(ctx context.Context, vgName, name string) (lvm.VolumeGroup, error) {
+	unlock, err := v.groups.lock(ctx, vgName)
+	if err != nil {
+		return lvm.VolumeGroup{}, err
+	}
+	defer unlock()
+	vg, err := v.groups.finish(ctx, vgName, name)
+	if err != nil {
+		return lvm.VolumeGroup{}, fmt.Errorf("finish %s/%s: %w", vgName, name, err)
+	}
+	return vg, nil
 }
 
 // checkOrder refuses what the controller should not have ordered.

@@ -39,16 +39,26 @@ func (v *volumes) removeLV(ctx context.Context, object *v1alpha1.LogicalVolume) 
 	if !ok {
 		return v.removeElsewhere(ctx, object)
 	}
-	if err := v.removeFrom(ctx, at.vg.Name, object.Name); err != nil {
-		return err
-	}
-	if err := v.groups.report(ctx); err != nil {
+	if err := v.removeAndReport(ctx, at.vg.Name, object.Name); err != nil {
 		return err
 	}
 	if _, ok := v.groups.find(object.Name); ok {
 		return again(codes.Aborted, "", "logical volume %s/%s is still there after lvremove", at.vg.Name, object.Name)
 	}
 	return nil
+}
+
+// removeAndReport is one step for all who place in the volume group.
+func (v *volumes) removeAndReport(ctx context.Context, vgName, name string) error {
+	unlock, err := v.groups.lock(ctx, vgName)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := v.removeFrom(ctx, vgName, name); err != nil {
+		return err
+	}
+	return v.groups.report(ctx)
 }
 
 // lookAgain makes sure that what is known of the volume groups is so now.

@@ -18,8 +18,10 @@ import (
 )
 
 const (
-	// workers bounds the volumes that are worked on at once; what is slow runs beside them (builds).
-	workers = 8
+	// workers bounds the volumes that are worked on at once. They mostly wait, for a volume group's lock or for LVM;
+	// there are enough that a volume group whose commands hang does not hold up another. What is slow by nature
+	// runs beside them (builds).
+	workers = 64
 	// retryLeast and retryMost bound the pauses between attempts at one volume.
 	retryLeast = 200 * time.Millisecond
 	retryMost  = time.Minute
@@ -46,6 +48,7 @@ type volumes struct {
 	queue   workqueue.TypedRateLimitingInterface[string]
 	builds  *builds
 	timings *timings
+	written *written
 
 	mu      sync.Mutex
 	orphans map[string]v1alpha1.OrphanEntry
@@ -80,7 +83,7 @@ func (v *volumes) next(ctx context.Context) bool {
 	switch {
 	case err == nil:
 		v.queue.Forget(name)
-	case ctx.Err() != nil:
+	case errors.Is(err, errWorking), ctx.Err() != nil:
 	case apierrors.IsConflict(err):
 		// The cache is behind; what it lacks is on its way and comes back here.
 		logger.V(4).Info("Object is newer than the cache", "err", err)
@@ -106,6 +109,10 @@ func (v *volumes) reconcile(ctx context.Context, name string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if v.written.behind(object) {
+		v.queue.AddAfter(name, writtenFor)
+		return nil
 	}
 	v.setOrphan(name, nil)
 	if object.Spec.State == v1alpha1.StateAbsent {
@@ -135,7 +142,8 @@ func (v *volumes) accept(ctx context.Context, object *v1alpha1.LogicalVolume) (*
 	return v.updateStatus(ctx, accepted)
 }
 
-// errWorking: the step goes on elsewhere and its end comes back here; nothing is wrong.
+// errWorking: the step goes on elsewhere and its end comes back here. Nothing is wrong, and the count of failures
+// before stays.
 var errWorking = errors.New("work is going on")
 
 // settle runs a step and writes its failure to the object.
@@ -145,7 +153,7 @@ func (v *volumes) settle(ctx context.Context, object *v1alpha1.LogicalVolume, op
 	v.timings.begin(object.Name)
 	done, err := step(ctx, object)
 	if errors.Is(err, errWorking) {
-		return nil
+		return err
 	}
 	if err == nil {
 		if took := v.timings.end(object.Name); done {

@@ -15,7 +15,11 @@ import (
 const statusAttempts = 5
 
 func (v *volumes) updateStatus(ctx context.Context, object *v1alpha1.LogicalVolume) (*v1alpha1.LogicalVolume, error) {
-	return v.client.UpdateStatus(ctx, object, metav1.UpdateOptions{})
+	updated, err := v.client.UpdateStatus(ctx, object, metav1.UpdateOptions{})
+	if err == nil {
+		v.written.note(updated)
+	}
+	return updated, err
 }
 
 // changeStatus applies a change to the object's status. When the object is newer than the given one the change is

@@ -81,9 +81,8 @@ func newCluster(t *testing.T, groupBytes int64) *cluster {
 	c.agent.watch(ctx)
 	go c.volumes.RunWithContext(ctx)
 	go c.storages.RunWithContext(ctx)
-	if !cache.WaitForCacheSync(ctx.Done(), c.volumes.HasSynced, c.storages.HasSynced) {
-		t.Fatal("informers do not sync")
-	}
+	// Not cache.WaitForCacheSync, which looks every 100 ms: there are many clusters.
+	c.eventually("the informers have synced", c.controller.Ready)
 	return c
 }
 
@@ -151,7 +150,7 @@ func (c *cluster) put(lv *v1alpha1.LogicalVolume) *v1alpha1.LogicalVolume {
 	}
 	c.eventually("the cache has "+lv.Name, func() bool {
 		cached, ok := c.controller.watch.cached(lv.Name)
-		return ok && cached.ResourceVersion == stored.ResourceVersion
+		return ok && !older(cached, stored)
 	})
 	return stored
 }

@@ -26,6 +26,9 @@ func (c *Controller) GetCapacity(_ context.Context, request *csi.GetCapacityRequ
 			return nil, err
 		}
 	}
+	if err := c.checkReady(); err != nil {
+		return nil, err
+	}
 	reports := c.storages.all()
 	if request.GetAccessibleTopology() != nil {
 		reports = nil

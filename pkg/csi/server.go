@@ -23,7 +23,7 @@ import (
 
 // stopGrace is how long calls may go on after the context of Serve has ended. Longer would keep a node's shutdown
 // waiting, and every call can be asked again.
-const stopGrace = 1500 * time.Millisecond
+const stopGrace = time.Second
 
 // Services are what one process serves; nil ones are left out.
 type Services struct {
@@ -32,7 +32,7 @@ type Services struct {
 	Node       csi.NodeServer
 }
 
-// Serve answers CSI calls on a unix socket until ctx ends, then at most 1.5 seconds more. The endpoint is a path or
+// Serve answers CSI calls on a unix socket until ctx ends, then at most a second more. The endpoint is a path or
 // unix://path; a socket left over by an earlier process is replaced.
 // Errors: the endpoint is not a unix socket, or cannot be listened on.
 func Serve(ctx context.Context, endpoint string, services Services, metrics *Metrics) error {
@@ -101,11 +101,11 @@ func intercept(logger klog.Logger, metrics *Metrics) grpc.UnaryServerInterceptor
 			logger = logger.WithValues("volumeID", named.GetVolumeId())
 		}
 		// Probes come every few seconds and say nothing.
-		verbosity := klog.Level(4)
+		verbosity := 4
 		if method == "Probe" {
 			verbosity = 6
 		}
-		logger.V(int(verbosity)).Info("Call", "request", protosanitizer.StripSecrets(request))
+		logger.V(verbosity).Info("Call", "request", protosanitizer.StripSecrets(request))
 		start := time.Now()
 		response, err := handler(klog.NewContext(ctx, logger), request)
 		elapsed := time.Since(start)
@@ -115,7 +115,7 @@ func intercept(logger klog.Logger, metrics *Metrics) grpc.UnaryServerInterceptor
 			logger.V(2).Info("Call refused", "code", status.Code(err), "err", err, "duration", elapsed)
 			return nil, err
 		}
-		logger.V(int(verbosity)).Info("Answer", "response", protosanitizer.StripSecrets(response), "duration", elapsed)
+		logger.V(verbosity).Info("Answer", "response", protosanitizer.StripSecrets(response), "duration", elapsed)
 		return response, nil
 	}
 }

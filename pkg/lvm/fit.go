@@ -22,7 +22,8 @@ type FreeSpace struct {
 	FreeBytes int64
 }
 
-// Placement is where one volume goes: its size in whole extents and the physical volumes it may take them from.
+// Placement is where one volume goes: its size in whole extents and the physical volumes it may take them from. How
+// many it takes from each of several is LVM's choice, so the next volume is placed from a new report.
 type Placement struct {
 	SizeBytes       int64
 	PhysicalVolumes []string
@@ -30,11 +31,11 @@ type Placement struct {
 
 // FreeBytes is what new volumes can take: free bytes less the held ones, floored at 0.
 func (s Space) FreeBytes() int64 {
-	free := -s.HeldBytes
+	var free int64
 	for _, pv := range s.PhysicalVolumes {
-		free += pv.FreeBytes
+		free = SaturatingAdd(free, pv.FreeBytes)
 	}
-	return max(free, 0)
+	return max(free-s.HeldBytes, 0)
 }
 
 // Fit places volumes of the sizes given, linear, in their order, and returns where each goes and what is left. All
@@ -94,8 +95,11 @@ func (s *Space) take(size int64) []string {
 	return names
 }
 
-// MaximumVolumeBytes is the largest single volume that fits now.
+// MaximumVolumeBytes is the largest single volume that fits now; 0 while the extent size is not known.
 func (s Space) MaximumVolumeBytes() int64 {
+	if s.ExtentSizeBytes <= 0 {
+		return 0
+	}
 	return s.FreeBytes() / s.ExtentSizeBytes * s.ExtentSizeBytes
 }
 

@@ -15,7 +15,7 @@ const (
 )
 
 // nodeNames are the cluster's nodes, and volumeGroup what the shipped configuration serves on each.
-var nodeNames = []string{"node-1", "node-2", "node-3"}
+var nodeNames = []string{"node1", "node2", "node3"}
 
 const volumeGroup = "berth"
 

@@ -8,7 +8,7 @@ import (
 )
 
 // Sizes of the three volume groups. Six members of 2 GiB, each placed where most is left, end up as 3, 2 and 1.
-var volumeGroups = []string{"node-1=berth:16G", "node-2=berth:13G", "node-3=berth:11G"}
+var volumeGroups = []string{"node1=berth:16G", "node2=berth:13G", "node3=berth:11G"}
 
 const members = 6
 
@@ -183,6 +183,6 @@ func (d *demo) farewell(ctx context.Context) error {
 		return err
 	}
 	d.title("The cluster is yours")
-	fmt.Printf("  look around:  %[1]s --name %[2]s kubectl get pods -A\n  on a node:    %[1]s --name %[2]s node node-1 -- lvs\n  remove it:    make lab-down NAME=%[2]s\n", d.lab, d.name)
+	fmt.Printf("  look around:  %[1]s --name %[2]s kubectl get pods -A\n  on a node:    %[1]s --name %[2]s node node1 -- lvs\n  remove it:    make lab-down NAME=%[2]s\n", d.lab, d.name)
 	return nil
 }

@@ -23,7 +23,7 @@ import (
 const volumeGroup = "berth"
 
 var (
-	nodes = []string{"node-1", "node-2", "node-3"}
+	nodes = []string{"node1", "node2", "node3"}
 
 	config *rest.Config
 	kube   kubernetes.Interface

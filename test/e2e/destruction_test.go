@@ -121,7 +121,7 @@ func TestNodeDeletedAndAddedAgain(t *testing.T) {
 // After etcd goes back to before some volumes were made, their LVs are listed and neither removed nor formatted.
 func TestEtcdRestoredToBeforeVolumes(t *testing.T) {
 	namespace(t)
-	lab(t, "etcd-snapshot", "before")
+	lab(t, "etcd", "snapshot", "before")
 	ns := "restored-away"
 	lab(t, "kubectl", "create", "namespace", ns)
 	sums := volumesWithData(t, ns, 2)
@@ -129,7 +129,7 @@ func TestEtcdRestoredToBeforeVolumes(t *testing.T) {
 	for name := range sums {
 		volumes[volumeOf(t, ns, name)] = getPod(t, ns, name).Spec.NodeName
 	}
-	lab(t, "etcd-restore", "before")
+	lab(t, "etcd", "restore", "before")
 	for volume, node := range volumes {
 		eventually(t, 3*time.Minute, func() string {
 			object, err := berth.LogicalVolumes().Get(t.Context(), volume, metav1.GetOptions{})

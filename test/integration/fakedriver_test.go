@@ -35,6 +35,8 @@ type fakeDriver struct {
 	ctx   context.Context
 	t     *testing.T
 	work  sync.WaitGroup
+	// stop ends the driver once it has removed the volumes of deleted claims; only the first call does anything.
+	stop func()
 
 	mu    sync.Mutex
 	nodes map[string]*fakeNode
@@ -79,12 +81,26 @@ func newFakeDriver(t *testing.T, e *environment, class string) *fakeDriver {
 		defer close(stopped)
 		informer.RunWithContext(ctx)
 	}()
-	t.Cleanup(func() {
+	d.stop = sync.OnceFunc(func() {
+		d.awaitNoVolumes()
 		cancel()
 		<-stopped
 		d.work.Wait()
 	})
+	t.Cleanup(d.stop)
 	return d
+}
+
+// awaitNoVolumes waits until the volumes of deleted claims are gone, for a few seconds at most.
+func (d *fakeDriver) awaitNoVolumes() {
+	for range 100 {
+		volumes, err := d.berth.LogicalVolumes().List(d.ctx, metav1.ListOptions{})
+		if err == nil && !slices.ContainsFunc(volumes.Items, func(v v1alpha1.LogicalVolume) bool { return v.Spec.DeviceClass == d.class }) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	d.t.Errorf("volumes of class %s are left", d.class)
 }
 
 func (d *fakeDriver) ours(claim *v1.PersistentVolumeClaim) bool {

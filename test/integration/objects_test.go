@@ -41,6 +41,7 @@ func (d *fakeDriver) addNode(t *testing.T, name string, gib int64) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		d.stop()
 		_ = d.berth.NodeStorages().Delete(context.Background(), name, metav1.DeleteOptions{})
 	})
 }

@@ -3,10 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -112,48 +109,4 @@ func (c *Cluster) diagnose(ctx context.Context) string {
 		}
 	}
 	return out.String()
-}
-
-// LoadImage imports an image archive on every node.
-func (c *Cluster) LoadImage(ctx context.Context, progress Progress, archive string) error {
-	archive, err := filepath.Abs(archive)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(archive); err != nil {
-		return err
-	}
-	results := make(chan error)
-	for _, node := range c.config.Nodes {
-		go func() {
-			// The node sees the host's files under the same path.
-			_, err := c.Node(ctx, node.Name, "ctr", "--namespace", "k8s.io", "images", "import", "--all-platforms", archive)
-			if err == nil {
-				progress("images loaded on %s", node.Name)
-			}
-			results <- err
-		}()
-	}
-	var errs []error
-	for range c.config.Nodes {
-		errs = append(errs, <-results)
-	}
-	return errors.Join(errs...)
-}
-
-// replaceImages builds the product's images and reports whether they are other ones than before.
-func (m *maker) replaceImages(ctx context.Context) (bool, error) {
-	if len(m.options.Manifests) == 0 {
-		return false, nil
-	}
-	old, err := os.ReadFile(m.productImages())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return false, err
-	}
-	m.options.Progress("building the driver and scheduler images")
-	if err := m.preparer.ProductImages(ctx, m.productImages()); err != nil {
-		return false, err
-	}
-	now, err := os.ReadFile(m.productImages())
-	return !bytes.Equal(old, now), err
 }

@@ -77,6 +77,7 @@ func up(ctx context.Context, options Options, state layout.State) (*Cluster, err
 	if err := maker.makeFiles(ctx); err != nil {
 		return nil, err
 	}
+	defer maker.disk.Close()
 	c, err := maker.startSupervisor()
 	if err != nil {
 		return nil, err
@@ -93,6 +94,8 @@ type maker struct {
 	options  Options
 	state    layout.State
 	preparer *prepare.Preparer
+	// disk is held until the supervisor holds it.
+	disk *os.File
 }
 
 func newMaker(options Options, state layout.State) (*maker, error) {
@@ -123,22 +126,18 @@ func (m *maker) makeFiles(ctx context.Context) error {
 	}
 	config := &m.options.Config
 	config.Programs, config.SandboxImage, config.ExecToken = programs, prepare.PauseImage, rand.Text()
-	if config.BaseDisk, err = m.preparer.BaseDisk(ctx, programs, m.state.Lab()); err != nil {
-		return err
-	}
 	if err := os.Symlink(programs["kubectl"], filepath.Join(m.state.Bin(), "kubectl")); err != nil {
 		return err
 	}
-	if _, err := m.replaceImages(ctx); err != nil {
+	if m.disk, err = m.makeDisk(ctx, programs); err != nil {
 		return err
 	}
+	config.BaseDisk = m.disk.Name()
 	if err := makePKI(m.state, *config); err != nil {
 		return err
 	}
 	return layout.WriteJSON(m.state.Config(), config)
 }
-
-func (m *maker) productImages() string { return filepath.Join(m.state.Images(), "product.tar") }
 
 // startSupervisor starts the first process of the cluster's namespaces.
 func (m *maker) startSupervisor() (*Cluster, error) {
@@ -221,14 +220,9 @@ func (m *maker) refresh(ctx context.Context) (*Cluster, error) {
 		return nil, ErrDifferent
 	}
 	m.options.Progress("the cluster runs already; bringing its images and manifests up to date")
-	changed, err := m.replaceImages(ctx)
+	changed, err := m.updateImages(ctx, c)
 	if err != nil {
 		return nil, err
-	}
-	if changed {
-		if err := c.LoadImage(ctx, m.options.Progress, m.productImages()); err != nil {
-			return nil, err
-		}
 	}
 	if err := c.WaitNodesReady(ctx, m.options.Progress); err != nil {
 		return nil, err

@@ -20,7 +20,8 @@ var texts = []struct {
 	{"Insufficient free space", lvm.ErrNoSpace},
 	{"Insufficient suitable", lvm.ErrNoSpace},
 	{"No specified PVs have space available", lvm.ErrNoSpace},
-	{"too large for circular buffer", lvm.ErrNoSpace},
+	{"exceeds maximum metadata size", lvm.ErrNoSpace}, // the metadata area is full
+	{"too large for circular buffer", lvm.ErrNoSpace}, // the same, of older versions
 	{"Volume too large", lvm.ErrInvalidSize},
 	{"already exists in volume group", lvm.ErrExists},
 	{"contains a filesystem in use", lvm.ErrInUse},

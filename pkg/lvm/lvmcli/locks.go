@@ -3,6 +3,8 @@ package lvmcli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/berth-dev/berth/pkg/lvm"
@@ -26,6 +28,21 @@ func (l *locks) lock(ctx context.Context, volumeGroup string) (unlock func(), er
 	case <-ctx.Done():
 		return nil, fmt.Errorf("volume group %s: %w (%w)", volumeGroup, lvm.ErrBusy, ctx.Err())
 	}
+}
+
+// all waits for every lock in turn and keeps none.
+func (l *locks) all(ctx context.Context) error {
+	l.mu.Lock()
+	names := slices.Collect(maps.Keys(l.held))
+	l.mu.Unlock()
+	for _, name := range names {
+		unlock, err := l.lock(ctx, name)
+		if err != nil {
+			return err
+		}
+		unlock()
+	}
+	return nil
 }
 
 func (l *locks) place(volumeGroup string) chan struct{} {

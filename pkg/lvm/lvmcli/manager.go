@@ -34,6 +34,9 @@ func (m *Manager) Report(ctx context.Context, volumeGroups []string) (lvm.Report
 	if len(volumeGroups) == 0 { // LVM would report all there are
 		return lvm.Report{VolumeGroups: map[string]lvm.VolumeGroup{}}, nil
 	}
+	if err := checkNames(volumeGroups...); err != nil {
+		return lvm.Report{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, m.options.ReportTimeout)
 	defer cancel()
 	scope := m.scopes.of(volumeGroups...)
@@ -104,6 +107,9 @@ func (m *Manager) Activate(ctx context.Context, volumeGroup string, names []stri
 	if len(names) == 0 { // LVM would ask for a name
 		return nil
 	}
+	if err := checkNames(names...); err != nil {
+		return err
+	}
 	r, err := m.change(ctx, volumeGroup, names[0], command(activateArguments(volumeGroup, names, m.common(nil))))
 	if err == nil && r.code != 0 {
 		err = classify("lvchange", r)
@@ -117,6 +123,13 @@ func (m *Manager) Activate(ctx context.Context, volumeGroup string, names []stri
 // DevicePath implements lvm.Manager.
 func (m *Manager) DevicePath(volumeGroup, name string) string {
 	return dm.Path(volumeGroup, name)
+}
+
+// Drain waits until no changing command is under way, hung ones included. A container's commands die with its first
+// process, so the agent calls this before it exits.
+// Errors: ErrBusy with the context's error.
+func (m *Manager) Drain(ctx context.Context) error {
+	return m.locks.all(ctx)
 }
 
 // changeScoped runs a command that refuses a volume group it does not see whole, first on the devices known, then,
@@ -144,6 +157,9 @@ func (m *Manager) changeOnce(ctx context.Context, vg, lv string, arguments []str
 
 // change runs one changing command under the volume group's lock.
 func (m *Manager) change(ctx context.Context, vg, lv string, inv invocation) (result, error) {
+	if err := checkNames(vg, lv); err != nil {
+		return result{}, err
+	}
 	unlock, err := m.lock(ctx, vg)
 	if err != nil {
 		return result{}, err
@@ -181,6 +197,16 @@ func (m *Manager) resume(ctx context.Context, vg, lv string) {
 // common are the options of every command.
 func (m *Manager) common(scope []string) []string {
 	return append([]string{"--config", m.options.Config}, scope...)
+}
+
+// checkNames keeps what LVM would read as an option, or its shell as another command, away from it.
+func checkNames(names ...string) error {
+	for _, name := range names {
+		if !lvm.ValidName(name) {
+			return fmt.Errorf("LVM has no names like %q: %w", name, lvm.ErrNotFound)
+		}
+	}
+	return nil
 }
 
 func command(arguments []string) invocation {

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 )
 
@@ -79,19 +79,14 @@ type rootFS struct {
 	DiffIDs []string `json:"diff_ids"`
 }
 
-// WriteArchive writes the images to path as one OCI image layout. Layers whose digest is in present are referred
-// to and left out.
-func WriteArchive(path string, images []Image, present map[string]bool) error {
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	writer := &archiveWriter{tar: tar.NewWriter(file), written: map[string]bool{}}
+// WriteArchive writes the images to out as one OCI image layout. Layers whose digest is in present are referred to
+// and left out.
+func WriteArchive(out io.Writer, images []Image, present map[string]bool) error {
+	writer := &archiveWriter{tar: tar.NewWriter(out), written: map[string]bool{}}
 	if err := writer.write(images, present); err != nil {
-		return fmt.Errorf("write image archive %s: %w", path, err)
+		return fmt.Errorf("write image archive: %w", err)
 	}
-	return file.Close()
+	return nil
 }
 
 type archiveWriter struct {

@@ -85,8 +85,11 @@ func (s State) Etcd() string { return s.join("etcd") }
 // EtcdSnapshot is the copy of etcd's data called name.
 func (s State) EtcdSnapshot(name string) string { return s.join("etcd-snapshots", name) }
 
-// Images is the directory of archives that nodes import at start.
+// Images is the directory in which images are made.
 func (s State) Images() string { return s.join("images") }
+
+// ProductKey is the file that tells which images of the product the nodes have.
+func (s State) ProductKey() string { return s.join("product-key") }
 
 // Logs returns the log file of a component of the control plane, or of the supervisor.
 func (s State) Logs(component string) string { return s.join("logs", component+".log") }
@@ -116,8 +119,6 @@ const StateDisk = "state.cow"
 
 // Boot is what a node's init needs to know. It is read through hostfs.
 type Boot struct {
-	// Prepare tells the init to fill a base disk and halt, instead of starting a node.
-	Prepare bool
 	// Name is the node name.
 	Name string
 	// Index gives the addresses.
@@ -126,8 +127,6 @@ type Boot struct {
 	Disks []Disk
 	// Programs, as in Config.
 	Programs map[string]string
-	// Images is a directory; every archive in it is imported.
-	Images string
 	// SandboxImage is the pause image.
 	SandboxImage string
 	// Shared is the directory for logs.

@@ -1,22 +1,13 @@
 package nodeos
 
 import (
-	"context"
 	"fmt"
+	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-const (
-	containerdSocket = "/run/containerd/containerd.sock"
-	// imageNamespace is where the kubelet looks for images.
-	imageNamespace = "k8s.io"
-)
+const containerdSocket = "/run/containerd/containerd.sock"
 
 // containerdConfig leaves out what needs a registry or a daemon of its own.
 const containerdConfig = `version = 3
@@ -51,15 +42,10 @@ func (n *node) startContainerd() error {
 			return err
 		}
 	}
-	var err error
-	n.containerd, err = startDaemon("containerd", n.boot.Programs["containerd"], n.logFile("containerd"), "--config", config)
-	if err != nil {
+	if err := startDaemon("containerd", n.boot.Programs["containerd"], n.logFile("containerd"), "--config", config); err != nil {
 		return err
 	}
-	return waitFor("containerd", time.Minute, func(ctx context.Context) bool {
-		_, err := os.Stat(containerdSocket)
-		return err == nil && exec.CommandContext(ctx, "ctr", "version").Run() == nil
-	})
+	return waitSocket(containerdSocket, time.Minute)
 }
 
 func link(target, path string) error {
@@ -69,39 +55,15 @@ func link(target, path string) error {
 	return os.Symlink(target, path)
 }
 
-// importImages loads every archive in the directory of images.
-func (n *node) importImages() error {
-	archives, err := filepath.Glob(filepath.Join(n.boot.Images, "*.tar"))
-	if err != nil {
-		return err
-	}
-	for _, archive := range archives {
-		if err := run("ctr", "--namespace", imageNamespace, "images", "import", "--all-platforms", archive); err != nil {
-			return err
+// waitSocket returns when somebody answers. containerd listens once it is ready.
+func waitSocket(path string, limit time.Duration) error {
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			return conn.Close()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not ready after %s: %w", limit, err)
 		}
 	}
-	return nil
 }
-
-// finishBaseDisk leaves a clean file system behind.
-func (n *node) finishBaseDisk() error {
-	output, err := exec.Command("ctr", "--namespace", imageNamespace, "images", "list", "--quiet").Output()
-	if err != nil {
-		return fmt.Errorf("list images: %w", err)
-	}
-	say("images on the base disk: %s", strings.Join(strings.Fields(string(output)), " "))
-	n.containerd.stop()
-	for _, target := range kept {
-		if err := unix.Unmount(target, 0); err != nil {
-			return fmt.Errorf("unmount %s: %w", target, err)
-		}
-	}
-	if err := unix.Unmount(stateMount, 0); err != nil {
-		return fmt.Errorf("unmount %s: %w", stateMount, err)
-	}
-	say(PreparedMessage)
-	return nil
-}
-
-// PreparedMessage on the console says that a base disk is complete.
-const PreparedMessage = "base disk complete"

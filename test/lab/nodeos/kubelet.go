@@ -33,9 +33,9 @@ func kubeletConfig(boot layout.Boot) map[string]any {
 		"imageGCHighThresholdPercent": 100,
 		"imageGCLowThresholdPercent":  99,
 		"evictionHard":                map[string]string{"memory.available": "20Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-		"volumeStatsAggPeriod":   boot.VolumeStatsPeriod,
-		"fileCheckFrequency":     "1m0s",
-		"logging":                map[string]any{"verbosity": boot.LogVerbosity},
+		"volumeStatsAggPeriod":        boot.VolumeStatsPeriod,
+		"fileCheckFrequency":          "1m0s",
+		"logging":                     map[string]any{"verbosity": boot.LogVerbosity},
 	}
 }
 
@@ -48,7 +48,7 @@ func (n *node) startKubelet() error {
 	if err := os.WriteFile(config, content, 0o644); err != nil {
 		return err
 	}
-	_, err = startDaemon("kubelet", n.boot.Programs["kubelet"], n.logFile("kubelet"),
+	return startDaemon("kubelet", n.boot.Programs["kubelet"], n.logFile("kubelet"),
 		"--config="+config,
 		"--kubeconfig="+filepath.Join(n.boot.PKI, "kubelet-"+n.boot.Name+".kubeconfig"),
 		"--hostname-override="+n.boot.Name,
@@ -56,5 +56,4 @@ func (n *node) startKubelet() error {
 		"--root-dir=/var/lib/kubelet",
 		fmt.Sprintf("--node-labels=lab.berth.dev/index=%d", n.boot.Index),
 	)
-	return err
 }

@@ -1,7 +1,6 @@
 package nodeos
 
 import (
-	"context"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -11,16 +10,13 @@ import (
 	"github.com/berth-dev/berth/test/lab/layout"
 )
 
-// services brings the node up and keeps it up. It returns only when it cannot go on, or when a base disk is ready.
+// services brings the node up and keeps it up. It returns only when it cannot go on.
 func services(path string) error {
 	var boot layout.Boot
 	if err := layout.ReadJSON(path, &boot); err != nil {
 		return err
 	}
 	n := &node{boot: boot}
-	if boot.Prepare {
-		return runSteps(n.prepareSteps())
-	}
 	if err := runSteps(n.steps()); err != nil {
 		return err
 	}
@@ -28,10 +24,7 @@ func services(path string) error {
 }
 
 // node is the running node.
-type node struct {
-	boot       layout.Boot
-	containerd *daemon
-}
+type node struct{ boot layout.Boot }
 
 // step is one part of the start.
 type step struct {
@@ -46,17 +39,7 @@ func (n *node) steps() []step {
 		{"exec server", n.startExecServer},
 		{"containerd", n.startContainerd},
 		{"volume groups", n.setUpVolumeGroups},
-		{"images", n.importImages},
 		{"kubelet", n.startKubelet},
-	}
-}
-
-func (n *node) prepareSteps() []step {
-	return []step{
-		{"kernel", setUpKernel},
-		{"containerd", n.startContainerd},
-		{"images", n.importImages},
-		{"base disk", n.finishBaseDisk},
 	}
 }
 
@@ -76,20 +59,6 @@ func run(name string, args ...string) error {
 	output, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(output)))
-	}
-	return nil
-}
-
-// waitFor polls ready every 20 ms.
-func waitFor(what string, limit time.Duration, ready func(context.Context) bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	for !ready(ctx) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s not ready after %s", what, limit)
-		case <-time.After(20 * time.Millisecond):
-		}
 	}
 	return nil
 }

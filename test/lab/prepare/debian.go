@@ -23,9 +23,9 @@ var driverPackages = []string{
 // unused matches packages that are dependencies of scripts which the driver never runs, half the size of the image.
 var unused = regexp.MustCompile(`^(lib)?python3|^media-types_|^debconf_`)
 
-// driverBaseLayer is the root file system under the driver: the packages, unpacked and not configured. Mirrors
+// driverRootLayer is the root file system under the driver: the packages, unpacked and not configured. Mirrors
 // come from the machine's own apt configuration.
-func (p *Preparer) driverBaseLayer(ctx context.Context) (image.Layer, error) {
+func (p *Preparer) driverRootLayer(ctx context.Context) (image.Layer, error) {
 	files, err := packageFiles(ctx)
 	if err != nil {
 		return image.Layer{}, err

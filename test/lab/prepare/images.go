@@ -22,15 +22,16 @@ const (
 	ResizerImage     = "registry.k8s.io/sig-storage/csi-resizer:v2.3.0"
 	DriverImage      = "ghcr.io/berth-dev/berth-driver:dev"
 	SchedulerImage   = "ghcr.io/berth-dev/berth-scheduler:dev"
-	// driverBase keeps the driver's lower layer on the base disk; no pod uses it.
-	driverBase = "lab.berth.dev/driver-base:latest"
+	// driverRoot keeps the driver's lower layer on every disk, so that a changed driver can be loaded without it. No
+	// pod uses it.
+	driverRoot = "lab.berth.dev/driver-root:latest"
 )
 
 // searchPath is PATH in images that have a root file system.
 const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// baseImages returns the images that rarely change. They are on the base disk.
-func (p *Preparer) baseImages(ctx context.Context, programs map[string]string) ([]image.Image, error) {
+// StockImages returns the images that do not come from this project.
+func (p *Preparer) StockImages(ctx context.Context, programs map[string]string) ([]image.Image, error) {
 	pause, err := p.pauseLayer(ctx)
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func (p *Preparer) baseImages(ctx context.Context, programs map[string]string) (
 	if err != nil {
 		return nil, err
 	}
-	driver, err := p.driverBaseLayer(ctx)
+	driver, err := p.driverRootLayer(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,38 +63,62 @@ func (p *Preparer) baseImages(ctx context.Context, programs map[string]string) (
 		one(PauseImage, pause, "/pause"), shell, short,
 		one(ProvisionerImage, provisioner, "/csi-provisioner"),
 		one(ResizerImage, resizer, "/csi-resizer"),
-		one(driverBase, driver),
+		one(driverRoot, driver),
 	}, nil
 }
 
-// ProductImages writes the archive of the project's own images to path. It holds only what the base disk does not.
-func (p *Preparer) ProductImages(ctx context.Context, path string) error {
-	driverRoot, err := p.driverBaseLayer(ctx)
+// ProductImages builds the project's own images. Their layers are written into dir.
+func (p *Preparer) ProductImages(ctx context.Context, dir string) ([]image.Image, error) {
+	root, err := p.driverRootLayer(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "berth-lab-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
 	driver, err := p.productLayer(ctx, dir, "driver")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	scheduler, err := p.productLayer(ctx, dir, "scheduler")
 	if err != nil {
+		return nil, err
+	}
+	return []image.Image{
+		{Name: DriverImage, Layers: []image.Layer{root, driver}, Entrypoint: []string{"/usr/local/bin/driver"}, Env: []string{searchPath}},
+		{Name: SchedulerImage, Layers: []image.Layer{scheduler}, Entrypoint: []string{"/usr/local/bin/scheduler"}, User: "65532:65532"},
+	}, nil
+}
+
+// WriteUpdate writes an archive of the product's images for nodes that have the stock images.
+func (p *Preparer) WriteUpdate(ctx context.Context, path string, images []image.Image) error {
+	root, err := p.driverRootLayer(ctx)
+	if err != nil {
 		return err
 	}
-	images := []image.Image{
-		{Name: DriverImage, Layers: []image.Layer{driverRoot, driver}, Entrypoint: []string{"/usr/local/bin/driver"}, Env: []string{searchPath}},
-		{Name: SchedulerImage, Layers: []image.Layer{scheduler}, Entrypoint: []string{"/usr/local/bin/scheduler"}, User: "65532:65532"},
+	file, err := os.Create(path)
+	if err != nil {
+		return err
 	}
-	return image.WriteArchive(path, images, map[string]bool{driverRoot.Digest: true})
+	defer file.Close()
+	if err := image.WriteArchive(file, images, map[string]bool{root.Digest: true}); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// ImagesKey is a hash of everything that tells sets of images apart.
+func ImagesKey(images []image.Image) string {
+	var parts []string
+	for _, image := range images {
+		parts = append(parts, image.Name, image.User, fmt.Sprint(image.Entrypoint, image.Cmd, image.Env))
+		for _, layer := range image.Layers {
+			parts = append(parts, layer.Digest)
+		}
+	}
+	return key(parts...)
 }
 
 func (p *Preparer) productLayer(ctx context.Context, dir, name string) (image.Layer, error) {
 	program := filepath.Join(dir, name)
+	defer os.Remove(program)
 	if err := p.Compile(ctx, "./cmd/"+name, program); err != nil {
 		return image.Layer{}, err
 	}

@@ -59,24 +59,33 @@ func (p *Preparer) layers() string { return filepath.Join(p.Cache, "lab", "layer
 
 func (p *Preparer) disks() string { return filepath.Join(p.Cache, "lab", "disks") }
 
+// Lock keeps other processes from making or removing layers and disks until unlock is called. The methods that return
+// layers and disks are called under it.
+func (p *Preparer) Lock() (unlock func(), err error) {
+	dir := filepath.Join(p.Cache, "lab")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := lock(filepath.Join(dir, ".lock"), unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	return func() { file.Close() }, nil
+}
+
 // cachedLayer returns the layer of the given name and key and makes it when it is missing: make writes it to a path.
 func (p *Preparer) cachedLayer(name, key string, make func(path string) (image.Layer, error)) (image.Layer, error) {
 	dir := p.layers()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return image.Layer{}, err
 	}
-	unlock, err := lock(filepath.Join(dir, ".lock"))
-	if err != nil {
-		return image.Layer{}, err
-	}
-	defer unlock()
 	path := filepath.Join(dir, name+"-"+key+".tar")
 	var layer image.Layer
 	if layout.ReadJSON(path+".json", &layer) == nil && exists(path) {
 		return layer, nil
 	}
 	p.Progress("making the %s layer", name)
-	layer, err = make(path + ".new")
+	layer, err := make(path + ".new")
 	if err != nil {
 		return image.Layer{}, fmt.Errorf("make the %s layer: %w", name, err)
 	}
@@ -124,15 +133,15 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// lock waits for an exclusive lock on the file.
-func lock(path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// lock takes a lock on the file, which is made when missing, until it is closed.
+func lock(path string, how int) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+	if err := unix.Flock(int(file.Fd()), how); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return func() { file.Close() }, nil
+	return file, nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/berth-dev/berth/test/lab/layout"
 )
 
-// KernelProgram is user-mode Linux as Debian installs it.
-const KernelProgram = "/usr/bin/linux.uml"
+// kernelProgram is user-mode Linux as Debian installs it.
+const kernelProgram = "/usr/bin/linux.uml"
 
 // ErrRunning is the error of starting a node that runs.
 var ErrRunning = errors.New("the node is running")
@@ -42,7 +42,7 @@ func (m *machine) prepare() error {
 	}
 	return layout.WriteJSON(m.dir().Boot(), layout.Boot{
 		Name: m.node().Name, Index: m.index, Disks: m.node().Disks(),
-		Programs: m.config.Programs, Images: m.state.Images(), SandboxImage: m.config.SandboxImage,
+		Programs: m.config.Programs, SandboxImage: m.config.SandboxImage,
 		Shared: m.dir().Shared(), PKI: m.state.PKI(""), ExecToken: m.config.ExecToken,
 		VolumeStatsPeriod: m.config.VolumeStatsPeriod.String(), LogVerbosity: m.config.LogVerbosity,
 	})
@@ -65,7 +65,7 @@ func (m *machine) start() error {
 	if m.process != nil && m.process.running() {
 		return ErrRunning
 	}
-	args := KernelArgs(m.state.Lab(), m.dir().Boot(), m.config.MemoryMiB,
+	args := kernelArgs(m.state.Lab(), m.dir().Boot(), m.config.MemoryMiB,
 		"ubda="+layout.StateDisk+","+m.config.BaseDisk)
 	for _, disk := range m.node().Disks() {
 		args = append(args, filepath.Base(disk.Device)+"="+disk.File)
@@ -73,15 +73,15 @@ func (m *machine) start() error {
 	args = append(args, fmt.Sprintf("vec0:transport=tap,ifname=%s,mac=%s,depth=128,gro=1",
 		layout.TapName(m.index), layout.HardwareAddress(m.index)))
 	p, err := start(command{
-		name: m.node().Name, path: KernelProgram, args: args, dir: string(m.dir()),
-		env: KernelEnvironment(string(m.dir())), log: m.dir().Console(),
+		name: m.node().Name, path: kernelProgram, args: args, dir: string(m.dir()),
+		env: kernelEnvironment(string(m.dir())), log: m.dir().Console(),
 	})
 	m.process = p
 	return err
 }
 
-// KernelArgs returns the kernel command line that starts the lab program at init with a Boot record.
-func KernelArgs(init, boot string, memoryMiB int, more ...string) []string {
+// kernelArgs returns the kernel command line that starts the lab program at init with a Boot record.
+func kernelArgs(init, boot string, memoryMiB int, more ...string) []string {
 	args := []string{
 		"rootfstype=hostfs", "rw", fmt.Sprintf("mem=%dM", memoryMiB), "init=" + init,
 		"con=null", "con0=null,fd:1", "quiet", "selinux=0", "apparmor=0", "panic=-1",
@@ -90,8 +90,8 @@ func KernelArgs(init, boot string, memoryMiB int, more ...string) []string {
 	return append(args, more...)
 }
 
-// KernelEnvironment keeps the kernel's own small files in the node's directory instead of the user's home.
-func KernelEnvironment(dir string) []string { return []string{"HOME=" + dir} }
+// kernelEnvironment keeps the kernel's own small files in the node's directory instead of the user's home.
+func kernelEnvironment(dir string) []string { return []string{"HOME=" + dir} }
 
 // powerCut ends the kernel without notice: what it had not written to its disks is lost.
 func (m *machine) powerCut() {

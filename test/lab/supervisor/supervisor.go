@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-dev/berth/test/lab/layout"
+	"github.com/berth-dev/berth/test/lab/prepare"
 )
 
 // LifelineFD is the read end of a pipe that the caller of up holds. Its end of file ends the cluster, unless the
@@ -59,6 +60,12 @@ func Run(state layout.State) error {
 	for i := range s.config.Nodes {
 		s.machines = append(s.machines, &machine{state: state, config: s.config, index: i})
 	}
+	// The cache keeps a disk while somebody has it open and locked.
+	disk, err := prepare.HoldDisk(s.config.BaseDisk)
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
 	return s.serve()
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // defaultGroups make three nodes unequal, so that placement by free bytes can be seen.
-var defaultGroups = []string{"node1=vg-berth:20Gi", "node2=vg-berth:12Gi", "node3=vg-berth:8Gi"}
+var defaultGroups = []string{"node1=berth:20Gi", "node2=berth:12Gi", "node3=berth:8Gi"}
 
 func upCommand() *cobra.Command {
 	var (
@@ -24,7 +24,7 @@ func upCommand() *cobra.Command {
 	*config = defaults
 	cmd := &cobra.Command{
 		Use: "up", Short: "Make a cluster, or bring a running one up to date", Args: cobra.NoArgs,
-		Example: `  lab up --nodes 2 --vg '*=vg-berth:10Gi' --vg node1=fast:1Gi+1Gi --spare node2=5Gi`,
+		Example: `  lab up --nodes 2 --vg '*=berth:10Gi' --vg node1=fast:1Gi+1Gi --spare node2=5Gi`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(groups) == 0 && nodes == len(defaultGroups) {
 				groups = defaultGroups

@@ -1,0 +1,107 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-dev/berth/test/lab/image"
+	"github.com/berth-dev/berth/test/lab/prepare"
+)
+
+// LoadImage imports an image archive on every node.
+func (c *Cluster) LoadImage(ctx context.Context, progress Progress, archive string) error {
+	archive, err := filepath.Abs(archive)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(archive); err != nil {
+		return err
+	}
+	results := make(chan error)
+	for _, node := range c.config.Nodes {
+		go func() {
+			// The node sees the host's files under the same path.
+			_, err := c.Node(ctx, node.Name, "ctr", "--namespace", "k8s.io", "images", "import", "--all-platforms", archive)
+			if err == nil {
+				progress("images loaded on %s", node.Name)
+			}
+			results <- err
+		}()
+	}
+	var errs []error
+	for range c.config.Nodes {
+		errs = append(errs, <-results)
+	}
+	return errors.Join(errs...)
+}
+
+// makeDisk makes the disk with all images that the cluster starts with.
+func (m *maker) makeDisk(ctx context.Context, programs map[string]string) (*os.File, error) {
+	unlock, err := m.preparer.Lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	images, err := m.preparer.StockImages(ctx, programs)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(m.state.Images())
+	if len(m.options.Manifests) > 0 {
+		product, err := m.buildProduct(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := m.recordProduct(product); err != nil {
+			return nil, err
+		}
+		images = append(images, product...)
+	}
+	return m.preparer.Disk(ctx, images, programs)
+}
+
+func (m *maker) buildProduct(ctx context.Context) ([]image.Image, error) {
+	if err := os.MkdirAll(m.state.Images(), 0o700); err != nil {
+		return nil, err
+	}
+	m.options.Progress("building the driver and scheduler images")
+	return m.preparer.ProductImages(ctx, m.state.Images())
+}
+
+func (m *maker) recordProduct(images []image.Image) error {
+	return os.WriteFile(m.state.ProductKey(), []byte(prepare.ImagesKey(images)), 0o600)
+}
+
+// updateImages builds the product's images and loads them on the nodes when they are not those that the nodes have.
+func (m *maker) updateImages(ctx context.Context, c *Cluster) (changed bool, err error) {
+	if len(m.options.Manifests) == 0 {
+		return false, nil
+	}
+	unlock, err := m.preparer.Lock()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	defer os.RemoveAll(m.state.Images())
+	images, err := m.buildProduct(ctx)
+	if err != nil {
+		return false, err
+	}
+	had, err := os.ReadFile(m.state.ProductKey())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, err
+	}
+	if string(had) == prepare.ImagesKey(images) {
+		return false, nil
+	}
+	archive := filepath.Join(m.state.Images(), "product.tar")
+	if err := m.preparer.WriteUpdate(ctx, archive, images); err != nil {
+		return false, err
+	}
+	if err := c.LoadImage(ctx, m.options.Progress, archive); err != nil {
+		return false, err
+	}
+	return true, m.recordProduct(images)
+}
