@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +35,7 @@ NodeStorage, and mount volumes for the kubelet, with which it registers itself.
 
 It runs the host's LVM: it needs root, the host's /dev, /run/lock/lvm, /run/lvm, /run/udev and /etc/lvm, and
 /var/lib/kubelet with bidirectional mount propagation. One runs per node; a second one refuses to start.`,
-		Example: `  driver node --node-name=$(hostname) --config=/etc/berth/config.yaml --kubeconfig=/root/.kube/config`,
+		Example: `  driver node --node-name=$(hostname) --config=/etc/berth/config.yaml --kubeconfig=$HOME/.kube/config`,
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := options.validate(); err != nil {
@@ -127,5 +128,8 @@ type volumesOf struct {
 
 func (v volumesOf) Stageable(ctx context.Context, volumeID string) (csi.StageInfo, error) {
 	info, err := v.Agent.Stageable(ctx, volumeID)
+	if errors.Is(err, agent.ErrNotReady) {
+		err = fmt.Errorf("%w: %w", csi.ErrPrecondition, err)
+	}
 	return csi.StageInfo(info), err
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"k8s.io/klog/v2"
 
 	"github.com/berth-dev/berth/pkg/lvm"
 )
@@ -101,141 +98,6 @@ func (g *groups) lock(ctx context.Context, name string) (unlock func(), err erro
 	}
 }
 
-// report asks LVM for all configured volume groups. It returns when a report that began after the call is stored;
-// calls that come while one runs share the next.
-func (g *groups) report(ctx context.Context) error {
-	g.mu.Lock()
-	g.stamp++
-	want := g.stamp
-	g.mu.Unlock()
-	select {
-	case <-g.reporting:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { g.reporting <- struct{}{} }()
-	g.mu.Lock()
-	if g.whole >= want {
-		err := g.err
-		g.mu.Unlock()
-		return err
-	}
-	g.mu.Unlock()
-	err := g.run(ctx)
-	g.changed()
-	return err
-}
-
-// run makes one complete report; the caller holds the reporting token.
-func (g *groups) run(ctx context.Context) error {
-	g.mu.Lock()
-	g.stamp++
-	begin, at, names := g.stamp, time.Now(), slices.Clone(g.names)
-	devices := map[string][]string{}
-	for _, name := range names {
-		devices[name] = g.devices(name)
-	}
-	g.mu.Unlock()
-	fingerprints := map[string]string{}
-	for name, list := range devices {
-		fingerprints[name] = g.fingerprintOf(list)
-	}
-	report := lvm.Report{}
-	var err error
-	if len(names) > 0 {
-		ctx, cancel := context.WithTimeout(ctx, reportTimeout)
-		report, err = g.manager.Report(ctx, names)
-		cancel()
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.whole, g.err, g.at = begin, err, at
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	for _, name := range names {
-		vg, found := report.VolumeGroups[name]
-		// Of a volume group whose physical volumes changed the fingerprint is not of what is reported; the next
-		// look settles it.
-		fingerprint := fingerprints[name]
-		if !slices.Equal(devices[name], devicesOf(vg)) {
-			fingerprint = ""
-		}
-		g.store(name, begin, observation{found, vg, at}, fingerprint)
-	}
-	return nil
-}
-
-// store takes an observation unless a newer one is there; the caller holds mu.
-func (g *groups) store(name string, begin int64, o observation, fingerprint string) {
-	if !slices.Contains(g.names, name) {
-		return
-	}
-	old := g.known[name]
-	if old == nil {
-		old = &group{}
-		g.known[name] = old
-	}
-	if begin <= old.stamp {
-		return
-	}
-	old.observation, old.stamp = o, begin
-	if old.predicted != nil && begin <= old.predictedStamp {
-		return
-	}
-	old.predicted, old.fingerprint = nil, fingerprint
-}
-
-// finish puts the ready tag on an LV and stores the report that comes with it.
-// Errors: those of lvm.Manager.Finish.
-func (g *groups) finish(ctx context.Context, name, lv string) (lvm.VolumeGroup, error) {
-	g.mu.Lock()
-	g.stamp++
-	begin, at := g.stamp, time.Now()
-	g.mu.Unlock()
-	report, err := g.manager.Finish(ctx, name, lv)
-	if err != nil {
-		return lvm.VolumeGroup{}, err
-	}
-	vg, found := report.VolumeGroups[name]
-	if !found {
-		return lvm.VolumeGroup{}, fmt.Errorf("finish %s/%s: volume group: %w", name, lv, lvm.ErrNotFound)
-	}
-	fingerprint := g.fingerprintOf(devicesOf(vg))
-	g.mu.Lock()
-	g.store(name, begin, observation{true, vg, at}, fingerprint)
-	g.mu.Unlock()
-	g.changed()
-	return vg, nil
-}
-
-// predict notes a creation of ours that succeeded, so that the next one can be placed without a report. Where the LV
-// may lie on several physical volumes its shares are not known, and the next one reports.
-// The caller holds the volume group's lock.
-func (g *groups) predict(before lvm.VolumeGroup, request lvm.CreateRequest) {
-	after := before
-	after.PhysicalVolumes = slices.Clone(before.PhysicalVolumes)
-	after.LogicalVolumes = append(slices.Clone(before.LogicalVolumes), lvm.LogicalVolume{
-		Name: request.Name, SizeBytes: request.SizeBytes, Tags: append([]string{lvm.TagOwned}, request.Tags...), Active: true,
-	})
-	after.FreeBytes -= request.SizeBytes
-	for i := range after.PhysicalVolumes {
-		if after.PhysicalVolumes[i].Name == request.PhysicalVolumes[0] {
-			after.PhysicalVolumes[i].FreeBytes -= request.SizeBytes
-		}
-	}
-	fingerprint := ""
-	if len(request.PhysicalVolumes) == 1 {
-		fingerprint = g.fingerprintOf(devicesOf(after))
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if k := g.known[before.Name]; k != nil {
-		g.stamp++
-		k.predicted, k.predictedStamp, k.fingerprint = &after, g.stamp, fingerprint
-	}
-}
-
 // current is a volume group as it is now: as known when its metadata areas have not changed, else from a report.
 // The caller holds the volume group's lock.
 // Errors: ErrNotFound, and those of lvm.Manager.Report.
@@ -264,58 +126,6 @@ func (g *groups) asKnown(name string) (lvm.VolumeGroup, error) {
 	return k.vg, nil
 }
 
-// unchanged is a volume group as known if its fingerprint is still the same.
-func (g *groups) unchanged(name string) (lvm.VolumeGroup, bool) {
-	g.mu.Lock()
-	k := g.known[name]
-	if k == nil || !k.found || k.fingerprint == "" {
-		g.mu.Unlock()
-		return lvm.VolumeGroup{}, false
-	}
-	at, stamp, predictedStamp, want, devices := time.Now(), k.stamp, k.predictedStamp, k.fingerprint, g.devices(name)
-	g.mu.Unlock()
-	if g.fingerprintOf(devices) != want {
-		return lvm.VolumeGroup{}, false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	k = g.known[name]
-	if k == nil || k.stamp != stamp || k.predictedStamp != predictedStamp {
-		return lvm.VolumeGroup{}, false
-	}
-	if k.predicted != nil {
-		return *k.predicted, true
-	}
-	k.at = at
-	return k.vg, true
-}
-
-// look checks all volume groups that no creation of ours is busy with, and returns whether a report is needed: one
-// has changed (changed), or is not there or not whole (missing).
-func (g *groups) look(ctx context.Context) (changed, missing bool) {
-	for _, name := range g.namesNow() {
-		o, known := g.observed(name)
-		if !known || !o.found || o.vg.MissingPhysicalVolumes > 0 {
-			missing = true
-			continue
-		}
-		if g.busy(name) {
-			continue
-		}
-		if _, same := g.unchanged(name); !same {
-			klog.FromContext(ctx).V(2).Info("Volume group changed", "volumeGroup", name)
-			changed = true
-		}
-	}
-	return changed, missing
-}
-
-func (g *groups) busy(name string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.locks[name]) > 0
-}
-
 func (g *groups) namesNow() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -331,36 +141,4 @@ func (g *groups) observed(name string) (observation, bool) {
 		return observation{}, false
 	}
 	return k.observation, true
-}
-
-// devices are the physical volumes last seen; the caller holds mu.
-func (g *groups) devices(name string) []string {
-	if k := g.known[name]; k != nil {
-		return devicesOf(k.vg)
-	}
-	return nil
-}
-
-func devicesOf(vg lvm.VolumeGroup) []string {
-	var names []string
-	for _, pv := range vg.PhysicalVolumes {
-		if !pv.Missing {
-			names = append(names, pv.Name)
-		}
-	}
-	return names
-}
-
-// fingerprintOf joins the devices' fingerprints. A device that cannot be read has its error as fingerprint: that it
-// can be read again is a change like any other.
-func (g *groups) fingerprintOf(devices []string) string {
-	var b strings.Builder
-	for _, device := range devices {
-		print, err := g.fingerprint(device)
-		if err != nil {
-			print = err.Error()
-		}
-		fmt.Fprintf(&b, "%s=%s;", device, print)
-	}
-	return b.String()
 }

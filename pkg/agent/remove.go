@@ -36,6 +36,9 @@ func (v *volumes) removeLV(ctx context.Context, object *v1alpha1.LogicalVolume) 
 		return err
 	}
 	at, ok := v.groups.find(object.Name)
+	if !ok && object.Status.Phase == v1alpha1.PhaseAccepted {
+		return v.removeUnseen(ctx, object)
+	}
 	if !ok {
 		return v.removeElsewhere(ctx, object)
 	}
@@ -83,6 +86,20 @@ func (v *volumes) removeFrom(ctx context.Context, vgName, name string) error {
 		return fmt.Errorf("remove %s/%s: %w", vgName, name, err)
 	}
 	return nil
+}
+
+// removeUnseen removes an LV that an lvcreate past its deadline may still be making: the Manager answers ErrBusy until
+// that command has ended.
+func (v *volumes) removeUnseen(ctx context.Context, object *v1alpha1.LogicalVolume) error {
+	c, err := v.volumeGroupFor(object)
+	if err != nil {
+		return v.removeElsewhere(ctx, object)
+	}
+	err = v.removeAndReport(ctx, c.Name, object.Name)
+	if errors.Is(err, lvm.ErrForeign) {
+		return nil
+	}
+	return err
 }
 
 // removeElsewhere decides about an LV that is in no configured volume group. It is gone, unless it was last in one

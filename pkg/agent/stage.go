@@ -17,8 +17,8 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
-// errNotReady: the volume is there but not to be used: being made, refused, lost, or ordered Absent.
-var errNotReady = errors.New("volume is not ready")
+// ErrNotReady: the volume is there but not to be used: being made, refused, lost, or ordered Absent.
+var ErrNotReady = errors.New("volume is not ready")
 
 // StageInfo is what staging a volume takes.
 type StageInfo struct {
@@ -30,13 +30,10 @@ type StageInfo struct {
 
 // Stageable says where a volume's device is, after it has marked the volume as staged in the API. For a volume that
 // is marked and active it takes neither LVM nor the API.
-// Errors: lvm.ErrNotFound (no such volume on this node), those of activation, or a gRPC status: FailedPrecondition
-// (the volume is not ready), Unavailable (the API server does not answer).
+// Errors: lvm.ErrNotFound (no such volume on this node), ErrNotReady, those of activation, or gRPC status Unavailable
+// (the API server does not answer).
 func (v *volumes) Stageable(ctx context.Context, volumeID string) (StageInfo, error) {
 	info, err := v.stageable(ctx, volumeID)
-	if errors.Is(err, errNotReady) {
-		return StageInfo{}, status.Error(codes.FailedPrecondition, err.Error())
-	}
 	if isAPIError(err) {
 		return StageInfo{}, status.Error(codes.Unavailable, err.Error())
 	}
@@ -88,12 +85,12 @@ func (v *volumes) ready(ctx context.Context, volumeID string) (*v1alpha1.Logical
 func usable(object *v1alpha1.LogicalVolume) error {
 	switch {
 	case object.Spec.State == v1alpha1.StateAbsent:
-		return fmt.Errorf("volume %s is ordered to be removed: %w", object.Name, errNotReady)
+		return fmt.Errorf("volume %s is ordered to be removed: %w", object.Name, ErrNotReady)
 	case object.Status.Phase != v1alpha1.PhaseReady:
-		return fmt.Errorf("volume %s is in phase %q: %w", object.Name, object.Status.Phase, errNotReady)
+		return fmt.Errorf("volume %s is in phase %q: %w", object.Name, object.Status.Phase, ErrNotReady)
 	}
 	if c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.LogicalVolumeHealthy); c != nil && c.Status == metav1.ConditionFalse {
-		return fmt.Errorf("volume %s: %s: %w", object.Name, c.Message, errNotReady)
+		return fmt.Errorf("volume %s: %s: %w", object.Name, c.Message, ErrNotReady)
 	}
 	return nil
 }

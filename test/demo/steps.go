@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
 
 // Sizes of the three volume groups. Six members of 2 GiB, each placed where most is left, end up as 3, 2 and 1.
-var volumeGroups = []string{"node1=berth:16G", "node2=berth:13G", "node3=berth:11G"}
+var volumeGroups = []string{"node1=berth:16Gi", "node2=berth:13Gi", "node3=berth:11Gi"}
 
 const members = 6
 
@@ -155,8 +157,7 @@ func (d *demo) tooLarge(ctx context.Context) error {
 
 func (d *demo) usageMetrics(ctx context.Context) error {
 	d.title("The kubelet's usage figures for one claim")
-	pod := `{.spec.nodeName}`
-	node, err := d.kubectl(ctx, "get", "pod", "db-0", "-n", namespace, "-o", "jsonpath="+pod)
+	node, err := d.kubectl(ctx, "get", "pod", "db-0", "-n", namespace, "-o", "jsonpath={.spec.nodeName}")
 	if err != nil {
 		return err
 	}
@@ -183,6 +184,16 @@ func (d *demo) farewell(ctx context.Context) error {
 		return err
 	}
 	d.title("The cluster is yours")
-	fmt.Printf("  look around:  %[1]s --name %[2]s kubectl get pods -A\n  on a node:    %[1]s --name %[2]s node node1 -- lvs\n  remove it:    make lab-down NAME=%[2]s\n", d.lab, d.name)
+	fmt.Printf("  look around:  %[1]s --name %[2]s kubectl get pods -A\n  on a node:    %[1]s --name %[2]s node node1 -- lvs\n  remove it:    %[1]s --name %[2]s down\n", d.program(), d.name)
 	return nil
+}
+
+// program is the lab's path as a user in the working directory would type it.
+func (d *demo) program() string {
+	if wd, err := os.Getwd(); err == nil {
+		if short, err := filepath.Rel(wd, d.lab); err == nil {
+			return short
+		}
+	}
+	return d.lab
 }

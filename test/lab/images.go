@@ -5,9 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	"github.com/berth-dev/berth/test/lab/image"
-	"github.com/berth-dev/berth/test/lab/prepare"
+	"github.com/berth-dev/berth/test/lab/layout"
 )
 
 // LoadImage imports an image archive on every node.
@@ -71,7 +72,17 @@ func (m *maker) buildProduct(ctx context.Context) ([]image.Image, error) {
 }
 
 func (m *maker) recordProduct(images []image.Image) error {
-	return os.WriteFile(m.state.ProductKey(), []byte(prepare.ImagesKey(images)), 0o600)
+	return layout.WriteJSON(m.state.ProductLayers(), layerDigests(images))
+}
+
+func layerDigests(images []image.Image) map[string]bool {
+	digests := map[string]bool{}
+	for _, image := range images {
+		for _, layer := range image.Layers {
+			digests[layer.Digest] = true
+		}
+	}
+	return digests
 }
 
 // updateImages builds the product's images and loads them on the nodes when they are not those that the nodes have.
@@ -89,15 +100,15 @@ func (m *maker) updateImages(ctx context.Context, c *Cluster) (changed bool, err
 	if err != nil {
 		return false, err
 	}
-	had, err := os.ReadFile(m.state.ProductKey())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	had := map[string]bool{}
+	if err := layout.ReadJSON(m.state.ProductLayers(), &had); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return false, err
 	}
-	if string(had) == prepare.ImagesKey(images) {
+	if reflect.DeepEqual(had, layerDigests(images)) {
 		return false, nil
 	}
 	archive := filepath.Join(m.state.Images(), "product.tar")
-	if err := m.preparer.WriteUpdate(ctx, archive, images); err != nil {
+	if err := m.preparer.WriteUpdate(ctx, archive, images, had); err != nil {
 		return false, err
 	}
 	if err := c.LoadImage(ctx, m.options.Progress, archive); err != nil {

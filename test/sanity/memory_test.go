@@ -15,8 +15,8 @@ import (
 
 // formats remembers the file systems that the agent made, and what it erased not at all: sparse files are empty.
 type formats struct {
-	mu      sync.Mutex
-	types   map[string]string
+	mu    sync.Mutex
+	types map[string]string
 }
 
 func (f *formats) Format(_ context.Context, device, fsType string, _ bool) error {

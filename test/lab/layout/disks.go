@@ -130,8 +130,11 @@ func eachNode(nodes []Node, name string, change func(*Node)) error {
 			found = true
 		}
 	}
-	if !found {
-		return fmt.Errorf("no node is called %q; there are node1 to node%d", name, len(nodes))
+	switch {
+	case found:
+		return nil
+	case len(nodes) == 0:
+		return fmt.Errorf("volume groups or disks for node %q: the cluster has no nodes", name)
 	}
-	return nil
+	return fmt.Errorf("no node is called %q; there are node1 to node%d", name, len(nodes))
 }

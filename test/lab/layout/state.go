@@ -88,8 +88,8 @@ func (s State) EtcdSnapshot(name string) string { return s.join("etcd-snapshots"
 // Images is the directory in which images are made.
 func (s State) Images() string { return s.join("images") }
 
-// ProductKey is the file that tells which images of the product the nodes have.
-func (s State) ProductKey() string { return s.join("product-key") }
+// ProductLayers is the file with the digests of the product's image layers that the nodes have.
+func (s State) ProductLayers() string { return s.join("product-layers.json") }
 
 // Logs returns the log file of a component of the control plane, or of the supervisor.
 func (s State) Logs(component string) string { return s.join("logs", component+".log") }

@@ -13,8 +13,18 @@ import (
 	"time"
 )
 
-// Serve answers requests that carry the token until the listener closes. Env is the environment of commands.
-func Serve(listener net.Listener, token string, env []string) error {
+// Server runs commands for callers.
+type Server struct {
+	// Token is what requests must carry.
+	Token string
+	// Env is the environment of commands.
+	Env []string
+	// Before is called with each command before it starts; nil does nothing.
+	Before func(args []string)
+}
+
+// Serve answers requests until the listener closes.
+func (s Server) Serve(listener net.Listener) error {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -22,7 +32,7 @@ func Serve(listener net.Listener, token string, env []string) error {
 		}
 		go func() {
 			defer conn.Close()
-			serve(conn, token, env)
+			s.answer(conn)
 		}()
 	}
 }
@@ -30,16 +40,16 @@ func Serve(listener net.Listener, token string, env []string) error {
 // requestDeadline bounds how long a silent connection is kept.
 const requestDeadline = 10 * time.Second
 
-func serve(conn net.Conn, token string, env []string) {
+func (s Server) answer(conn net.Conn) {
 	frames := &frameWriter{out: conn}
 	_ = conn.SetReadDeadline(time.Now().Add(requestDeadline))
-	request, err := readRequest(conn, token)
+	request, err := readRequest(conn, s.Token)
 	if err != nil {
 		_ = frames.write(kindError, []byte(err.Error()))
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	code, err := execute(conn, frames, request, env)
+	code, err := s.execute(conn, frames, request)
 	if err != nil {
 		_ = frames.write(kindError, []byte(err.Error()))
 		return
@@ -68,9 +78,12 @@ func readRequest(conn net.Conn, token string) (Request, error) {
 	return request, nil
 }
 
-func execute(conn net.Conn, frames *frameWriter, request Request, env []string) (int, error) {
+func (s Server) execute(conn net.Conn, frames *frameWriter, request Request) (int, error) {
+	if s.Before != nil {
+		s.Before(request.Args)
+	}
 	cmd := exec.Command(request.Args[0], request.Args[1:]...)
-	cmd.Env = append(append([]string{}, env...), request.Env...)
+	cmd.Env = append(append([]string{}, s.Env...), request.Env...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = stream{frames, kindStdout}, stream{frames, kindStderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

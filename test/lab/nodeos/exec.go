@@ -16,6 +16,7 @@ func (n *node) startExecServer() error {
 	if err != nil {
 		return err
 	}
-	go func() { say("exec server ended: %v", nodeexec.Serve(listener, n.boot.ExecToken, environment())) }()
+	server := nodeexec.Server{Token: n.boot.ExecToken, Env: environment(), Before: freshen}
+	go func() { say("exec server ended: %v", server.Serve(listener)) }()
 	return nil
 }

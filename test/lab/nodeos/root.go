@@ -101,7 +101,21 @@ func buildRoot(boot layout.Boot) error {
 	if err := bind(boot.Shared, newRoot+boot.Shared); err != nil {
 		return err
 	}
+	if err := showHost(); err != nil {
+		return err
+	}
 	return switchRoot()
+}
+
+// hostMount is the host's tree without the overlay, read-only, for comparison.
+const hostMount = "/run/lab-host"
+
+func showHost() error {
+	target := newRoot + hostMount
+	if err := bind("/", target); err != nil {
+		return err
+	}
+	return mount{"", target, "", unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY, ""}.do()
 }
 
 func mountOverlay() error {

@@ -67,13 +67,18 @@ func packageFiles(ctx context.Context) ([]string, error) {
 		}
 		return nil, err
 	}
+	return parseURIs(string(output)), nil
+}
+
+// parseURIs reads what "apt-get --print-uris" says and leaves the unused packages out.
+func parseURIs(output string) []string {
 	var files []string
-	for _, match := range uriLine.FindAllStringSubmatch(string(output), -1) {
+	for _, match := range uriLine.FindAllStringSubmatch(output, -1) {
 		if !unused.MatchString(match[1]) {
 			files = append(files, match[1])
 		}
 	}
-	return files, nil
+	return files
 }
 
 func downloadPackages(ctx context.Context, dir string) error {

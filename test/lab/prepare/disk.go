@@ -28,7 +28,7 @@ func (p *Preparer) Disk(ctx context.Context, images []image.Image, programs map[
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "disk-"+key(diskFormat, programs["containerd"], ImagesKey(images))+".img")
+	path := filepath.Join(dir, "disk-"+key(diskFormat, programs["containerd"], imagesKey(images))+".img")
 	if exists(path) {
 		return HoldDisk(path)
 	}

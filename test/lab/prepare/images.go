@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,25 +88,27 @@ func (p *Preparer) ProductImages(ctx context.Context, dir string) ([]image.Image
 	}, nil
 }
 
-// WriteUpdate writes an archive of the product's images for nodes that have the stock images.
-func (p *Preparer) WriteUpdate(ctx context.Context, path string, images []image.Image) error {
+// WriteUpdate writes an archive of the product's images for nodes that have the stock images and the given layers.
+func (p *Preparer) WriteUpdate(ctx context.Context, path string, images []image.Image, had map[string]bool) error {
 	root, err := p.driverRootLayer(ctx)
 	if err != nil {
 		return err
 	}
+	present := maps.Clone(had)
+	present[root.Digest] = true
 	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if err := image.WriteArchive(file, images, map[string]bool{root.Digest: true}); err != nil {
+	if err := image.WriteArchive(file, images, present); err != nil {
 		return err
 	}
 	return file.Close()
 }
 
-// ImagesKey is a hash of everything that tells sets of images apart.
-func ImagesKey(images []image.Image) string {
+// imagesKey is a hash of everything that tells sets of images apart.
+func imagesKey(images []image.Image) string {
 	var parts []string
 	for _, image := range images {
 		parts = append(parts, image.Name, image.User, fmt.Sprint(image.Entrypoint, image.Cmd, image.Env))

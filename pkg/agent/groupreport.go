@@ -1,0 +1,148 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/berth-dev/berth/pkg/lvm"
+)
+
+// report asks LVM for all configured volume groups. It returns when a report that began after the call is stored;
+// calls that come while one runs share the next.
+func (g *groups) report(ctx context.Context) error {
+	g.mu.Lock()
+	g.stamp++
+	want := g.stamp
+	g.mu.Unlock()
+	select {
+	case <-g.reporting:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { g.reporting <- struct{}{} }()
+	g.mu.Lock()
+	if g.whole >= want {
+		err := g.err
+		g.mu.Unlock()
+		return err
+	}
+	g.mu.Unlock()
+	err := g.run(ctx)
+	g.changed()
+	return err
+}
+
+// run makes one complete report; the caller holds the reporting token.
+func (g *groups) run(ctx context.Context) error {
+	g.mu.Lock()
+	g.stamp++
+	begin, at, names := g.stamp, time.Now(), slices.Clone(g.names)
+	devices := map[string][]string{}
+	for _, name := range names {
+		devices[name] = g.devices(name)
+	}
+	g.mu.Unlock()
+	fingerprints := map[string]string{}
+	for name, list := range devices {
+		fingerprints[name] = g.fingerprintOf(list)
+	}
+	report := lvm.Report{}
+	var err error
+	if len(names) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+		report, err = g.manager.Report(ctx, names)
+		cancel()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.whole, g.err, g.at = begin, err, at
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	for _, name := range names {
+		vg, found := report.VolumeGroups[name]
+		// Of a volume group whose physical volumes changed the fingerprint is not of what is reported; the next
+		// look settles it.
+		fingerprint := fingerprints[name]
+		if !slices.Equal(devices[name], devicesOf(vg)) {
+			fingerprint = ""
+		}
+		g.store(name, begin, observation{found, vg, at}, fingerprint)
+	}
+	return nil
+}
+
+// store takes an observation unless a newer one is there; the caller holds mu.
+func (g *groups) store(name string, begin int64, o observation, fingerprint string) {
+	if !slices.Contains(g.names, name) {
+		return
+	}
+	old := g.known[name]
+	if old == nil {
+		old = &group{}
+		g.known[name] = old
+	}
+	if begin <= old.stamp {
+		return
+	}
+	old.observation, old.stamp = o, begin
+	if old.predicted != nil && begin <= old.predictedStamp {
+		return
+	}
+	old.predicted, old.fingerprint = nil, fingerprint
+}
+
+// finish puts the ready tag on an LV and stores the report that comes with it. A change from outside that falls
+// between that report and the look at the metadata areas after it is seen with the next change; a placement that it
+// misleads is refused by LVM and reported anew.
+// The caller holds the volume group's lock.
+// Errors: those of lvm.Manager.Finish.
+func (g *groups) finish(ctx context.Context, name, lv string) (lvm.VolumeGroup, error) {
+	g.mu.Lock()
+	g.stamp++
+	begin, at := g.stamp, time.Now()
+	g.mu.Unlock()
+	report, err := g.manager.Finish(ctx, name, lv)
+	if err != nil {
+		return lvm.VolumeGroup{}, err
+	}
+	vg, found := report.VolumeGroups[name]
+	if !found {
+		return lvm.VolumeGroup{}, fmt.Errorf("finish %s/%s: volume group: %w", name, lv, lvm.ErrNotFound)
+	}
+	fingerprint := g.fingerprintOf(devicesOf(vg))
+	g.mu.Lock()
+	g.store(name, begin, observation{true, vg, at}, fingerprint)
+	g.mu.Unlock()
+	g.changed()
+	return vg, nil
+}
+
+// predict notes a creation of ours that succeeded, so that the next one can be placed without a report. Where the LV
+// may lie on several physical volumes its shares are not known, and the next one reports.
+// The caller holds the volume group's lock.
+func (g *groups) predict(before lvm.VolumeGroup, request lvm.CreateRequest) {
+	after := before
+	after.PhysicalVolumes = slices.Clone(before.PhysicalVolumes)
+	after.LogicalVolumes = append(slices.Clone(before.LogicalVolumes), lvm.LogicalVolume{
+		Name: request.Name, SizeBytes: request.SizeBytes, Tags: append([]string{lvm.TagOwned}, request.Tags...), Active: true,
+	})
+	after.FreeBytes -= request.SizeBytes
+	for i := range after.PhysicalVolumes {
+		if after.PhysicalVolumes[i].Name == request.PhysicalVolumes[0] {
+			after.PhysicalVolumes[i].FreeBytes -= request.SizeBytes
+		}
+	}
+	fingerprint := ""
+	if len(request.PhysicalVolumes) == 1 {
+		fingerprint = g.fingerprintOf(devicesOf(after))
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if k := g.known[before.Name]; k != nil {
+		g.stamp++
+		k.predicted, k.predictedStamp, k.fingerprint = &after, g.stamp, fingerprint
+	}
+}
