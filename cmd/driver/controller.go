@@ -74,11 +74,9 @@ func runController(ctx context.Context, options *controllerOptions) error {
 	}
 	defer parts.broadcast.Shutdown()
 	group, ctx := errgroup.WithContext(ctx)
-	run := func(f func(context.Context)) {
-		group.Go(func() error { f(ctx); return nil })
-	}
-	run(parts.volumes.RunWithContext)
-	run(parts.storages.RunWithContext)
+	// Not waited for at the end: they only read, and an informer whose API server is away stops at its own leisure.
+	go parts.volumes.RunWithContext(ctx)
+	go parts.storages.RunWithContext(ctx)
 	group.Go(func() error {
 		identity := csi.NewIdentity(version(), parts.controller.Ready)
 		return csi.Serve(ctx, options.endpoint, csi.Services{Identity: identity, Controller: parts.controller}, parts.metrics)

@@ -88,7 +88,6 @@ func buildRoot(boot layout.Boot) error {
 		mount{"tmpfs", newRoot + "/dev/shm", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=1777"},
 		mount{"mqueue", newRoot + "/dev/mqueue", "mqueue", 0, ""},
 		mount{"tmpfs", newRoot + "/run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=0755"},
-		mount{"tmpfs", newRoot + "/tmp", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=1777"},
 		mount{"cgroup2", newRoot + "/sys/fs/cgroup", "cgroup2", 0, ""},
 		mount{stateDisk, newRoot + stateMount, "ext4", 0, ""},
 	); err != nil {
@@ -107,15 +106,12 @@ func buildRoot(boot layout.Boot) error {
 	return switchRoot()
 }
 
-// hostMount is the host's tree without the overlay, read-only, for comparison.
+// hostMount is the host's tree without the overlay, read-only, for comparison. It is mounted anew, not bound: what
+// the overlay remembers is remembered per file system.
 const hostMount = "/run/lab-host"
 
 func showHost() error {
-	target := newRoot + hostMount
-	if err := bind("/", target); err != nil {
-		return err
-	}
-	return mount{"", target, "", unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY, ""}.do()
+	return mount{"none", newRoot + hostMount, "hostfs", unix.MS_RDONLY, "/"}.do()
 }
 
 func mountOverlay() error {

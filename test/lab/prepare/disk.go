@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,34 +60,68 @@ func HoldDisk(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_SH); err != nil {
+	if err := errors.Join(unix.Flock(int(file.Fd()), unix.LOCK_SH), markUsed(file)); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		return nil, fmt.Errorf("hold %s: %w", path, err)
 	}
 	return file, nil
 }
 
-// removeUnused deletes disks, and what an interrupted run left, that nobody holds.
+// markUsed sets the access time, by which disks are chosen for removal, and leaves the modification time.
+func markUsed(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	return os.Chtimes(file.Name(), time.Now(), info.ModTime())
+}
+
+// keptDisks is the number of disks that stay in the cache although nobody holds them. A disk takes less than 1 GB.
+const keptDisks = 3
+
+// removeUnused deletes disks that nobody holds, except those used last, and what an interrupted run left.
 func removeUnused(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
+	var disks []string
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		file, err := os.Open(path)
-		if err != nil {
+		if entry.Type().IsRegular() {
+			disks = append(disks, path)
+		} else if err := os.RemoveAll(path); err != nil {
 			return err
 		}
-		if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			err = os.RemoveAll(path)
-		}
-		file.Close()
-		if err != nil {
+	}
+	slices.SortFunc(disks, func(a, b string) int { return accessTime(b).Compare(accessTime(a)) })
+	for _, path := range disks[min(keptDisks, len(disks)):] {
+		if err := removeUnheld(path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func removeUnheld(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return nil
+	}
+	return os.Remove(path)
+}
+
+// accessTime returns the zero time for a file that is not there.
+func accessTime(path string) time.Time {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return time.Time{}
+	}
+	return time.Unix(stat.Atim.Unix())
 }
 
 // makeDisk lets this machine's kernel do the work, which in a node takes five times as long.

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-dev/berth/test/lab/image"
 )
@@ -82,23 +85,30 @@ func TestCachedLayer(t *testing.T) {
 	}
 }
 
-func TestRemoveUnusedKeepsHeldDisks(t *testing.T) {
+func TestRemoveUnusedKeepsHeldAndRecentDisks(t *testing.T) {
 	dir := t.TempDir()
-	paths := map[string]string{}
-	for _, name := range []string{"held", "free"} {
-		paths[name] = filepath.Join(dir, name)
-		if err := os.WriteFile(paths[name], nil, 0o444); err != nil {
+	modified := time.Unix(1000, 0)
+	// From the one used longest ago: oldest, held, recent1 to recent3.
+	for i, name := range []string{"oldest", "held", "recent1", "recent2", "recent3"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o444); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Unix(int64(2000+i), 0), modified); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := os.MkdirAll(filepath.Join(dir, ".new-1", "root"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	held, err := HoldDisk(paths["held"])
+	held, err := os.Open(filepath.Join(dir, "held"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
 	if err := removeUnused(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +116,35 @@ func TestRemoveUnusedKeepsHeldDisks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != 1 || entries[0].Name() != "held" {
-		t.Errorf("left: %v, want held alone", entries)
+	var left []string
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if want := []string{"held", "recent1", "recent2", "recent3"}; !slices.Equal(left, want) {
+		t.Errorf("left %v, want %v", left, want)
+	}
+}
+
+func TestHoldDiskKeepsTheModificationTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(path, nil, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	modified := time.Unix(1000, 123456789)
+	if err := os.Chtimes(path, modified, modified); err != nil {
+		t.Fatal(err)
+	}
+	file, err := HoldDisk(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !info.ModTime().Equal(modified) || !accessTime(path).After(modified) {
+		t.Errorf("modified %v, used %v", info.ModTime(), accessTime(path))
 	}
 }
 
