@@ -75,7 +75,7 @@ func newBinder(context.Context, runtime.Object, fwk.Handle) (fwk.Plugin, error) 
 }
 
 func (s *stub) Name() string                                                      { return s.name }
-func (s *stub) Less(_, _ fwk.QueuedEntityInfo) bool                                  { return false }
+func (s *stub) Less(_, _ fwk.QueuedEntityInfo) bool                               { return false }
 func (s *stub) Bind(context.Context, fwk.CycleState, *v1.Pod, string) *fwk.Status { return nil }
 
 // node publishes a node's report: volume group vg-lab with class ssd (default), and a live agent.

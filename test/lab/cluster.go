@@ -80,8 +80,9 @@ func (c *Cluster) KubectlInput(ctx context.Context, input string, args ...string
 	return stdout.String(), nil
 }
 
-// NodeExec runs a command on a node, with streams, and returns its exit code. Cancelling the context kills it.
-func (c *Cluster) NodeExec(ctx context.Context, node string, streams nodeexec.Streams, args ...string) (int, error) {
+// NodeExec runs a command on a node, with streams, and returns its exit code. Cancelling the context kills it. With a
+// terminal size, which may be nil, the command has a terminal.
+func (c *Cluster) NodeExec(ctx context.Context, node string, streams nodeexec.Streams, terminal *nodeexec.Size, args ...string) (int, error) {
 	index, ok := c.config.Index(node)
 	if !ok {
 		return 0, c.noNode(node)
@@ -90,7 +91,7 @@ func (c *Cluster) NodeExec(ctx context.Context, node string, streams nodeexec.St
 	if err != nil {
 		return 0, fmt.Errorf("reach node %s: %w", node, err)
 	}
-	code, err := nodeexec.Run(ctx, conn, nodeexec.Request{Token: c.config.ExecToken, Args: args}, streams)
+	code, err := nodeexec.Run(ctx, conn, nodeexec.Request{Token: c.config.ExecToken, Args: args, Terminal: terminal}, streams)
 	if err != nil {
 		return 0, fmt.Errorf("run %s on node %s: %w", args[0], node, err)
 	}
@@ -101,7 +102,7 @@ func (c *Cluster) NodeExec(ctx context.Context, node string, streams nodeexec.St
 // standard error.
 func (c *Cluster) Node(ctx context.Context, node string, args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
-	code, err := c.NodeExec(ctx, node, nodeexec.Streams{Out: &stdout, Err: &stderr}, args...)
+	code, err := c.NodeExec(ctx, node, nodeexec.Streams{Out: &stdout, Err: &stderr}, nil, args...)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("%s on node %s: exit code %d: %s", strings.Join(args, " "), node, code, strings.TrimSpace(stderr.String()))
 	}

@@ -32,6 +32,9 @@ func TestServices(t *testing.T) {
 		VolumeBytes:        size,
 		ExpandedBytes:      2 * size,
 	}
+	if err := os.MkdirAll(services.Directory, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if class := os.Getenv("BERTH_CSI_CLASS"); class != "" {
 		services.Parameters = map[string]string{"deviceClass": class}
 	}

@@ -73,6 +73,7 @@ func Run(t *testing.T, services Services) {
 		}
 	})
 	suiteConfig, reporterConfig := ginkgo.GinkgoConfiguration()
+	reporterConfig.NoColor = true
 	suiteConfig.SkipStrings = append(suiteConfig.SkipStrings, notForBlock...)
 	ginkgo.RunSpecs(t, "CSI sanity", suiteConfig, reporterConfig)
 	for _, suite := range suites {

@@ -77,7 +77,7 @@ func DefaultConfig(name string) Config {
 
 var (
 	clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
-	nodeName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+	nodeName    = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
 	groupName   = regexp.MustCompile(`^[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]{0,126}$`)
 )
 
@@ -106,7 +106,7 @@ func (c Config) Validate() error {
 
 func (n Node) validate() error {
 	if !nodeName.MatchString(n.Name) || strings.Contains(n.Name, "..") {
-		return fmt.Errorf("node name %q: want a DNS name in lower case", n.Name)
+		return fmt.Errorf("node name %q: want a DNS name in lower case, up to 63 characters as a label holds it", n.Name)
 	}
 	disks := len(n.SpareDisks)
 	seen := map[string]bool{}

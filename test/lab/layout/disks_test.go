@@ -102,7 +102,8 @@ func TestValidate(t *testing.T) {
 	}{
 		"good":            {change: func(*Config) {}},
 		"no nodes":        {change: func(c *Config) { c.Nodes = nil }},
-		"long node name":  {change: func(c *Config) { c.Nodes[0].Name = strings.Repeat("n", 200) }},
+		"long node name":  {change: func(c *Config) { c.Nodes[0].Name = strings.Repeat("n", 63) }},
+		"longer":          {change: func(c *Config) { c.Nodes[0].Name = strings.Repeat("n", 64) }, err: "up to 63"},
 		"bad name":        {change: func(c *Config) { c.Name = "Lab" }, err: "cluster name"},
 		"name with slash": {change: func(c *Config) { c.Name = "../x" }, err: "cluster name"},
 		"little memory":   {change: func(c *Config) { c.MemoryMiB = 100 }, err: "at least 512"},

@@ -20,6 +20,8 @@ type Request struct {
 	Args []string
 	// Env holds additional NAME=value pairs.
 	Env []string
+	// Terminal asks for a terminal of this size; nil for none. With one, standard error comes as standard output.
+	Terminal *Size `json:",omitempty"`
 }
 
 // Kinds of frames.

@@ -111,6 +111,21 @@ func TestCancelKillsTheCommandAndItsChildren(t *testing.T) {
 	}
 }
 
+func TestTerminal(t *testing.T) {
+	conn := dialServer(t, server())
+	var stdout bytes.Buffer
+	request := Request{Token: token, Args: []string{"sh", "-c", "tty >/dev/null && stty size; read x; echo got $x; exit 3"}, Terminal: &Size{Rows: 40, Columns: 90}}
+	code, err := Run(t.Context(), conn, request, Streams{In: strings.NewReader("word\n"), Out: &stdout})
+	if err != nil || code != 3 {
+		t.Fatalf("code %d, error %v, output %q", code, err, stdout.String())
+	}
+	for _, want := range []string{"40 90\r\n", "got word\r\n"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("output %q, want %q in it", stdout.String(), want)
+		}
+	}
+}
+
 func TestBeforeSeesTheCommandFirst(t *testing.T) {
 	var seen []string
 	s := server()

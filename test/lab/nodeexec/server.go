@@ -85,10 +85,13 @@ func (s Server) execute(conn net.Conn, frames *frameWriter, request Request) (in
 	cmd := exec.Command(request.Args[0], request.Args[1:]...)
 	cmd.Env = append(append([]string{}, s.Env...), request.Env...)
 	cmd.Dir = "/"
+	if request.Terminal != nil {
+		return executeOnTerminal(conn, frames, cmd, *request.Terminal)
+	}
 	cmd.Stdout, cmd.Stderr = stream{frames, kindStdout}, stream{frames, kindStderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// A daemon that the command leaves behind may hold its output open; the caller is not kept waiting for it.
-	cmd.WaitDelay = 2 * time.Second
+	cmd.WaitDelay = outputDelay
 	input, feed, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -100,6 +103,15 @@ func (s Server) execute(conn net.Conn, frames *frameWriter, request Request) (in
 		feed.Close()
 		return 0, err
 	}
+	return wait(conn, cmd, feed)
+}
+
+// outputDelay bounds the wait for output after the command's end.
+const outputDelay = 2 * time.Second
+
+// wait passes input on until the command ends. The command's process group, whose number is that of the command, is
+// killed when the caller goes away.
+func wait(conn net.Conn, cmd *exec.Cmd, feed io.WriteCloser) (int, error) {
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {

@@ -60,18 +60,10 @@ func becomeNode(path string) error {
 	if err := buildRoot(boot); err != nil {
 		return err
 	}
-	if err := unix.Sethostname([]byte(hostName(boot.Name))); err != nil {
+	if err := unix.Sethostname([]byte(boot.Name)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}
 	return nil
-}
-
-// hostName cuts a node name to what the kernel accepts; the kubelet is told the full name.
-func hostName(name string) string {
-	if len(name) > 64 {
-		return name[:64]
-	}
-	return name
 }
 
 func startServices() (int, error) {

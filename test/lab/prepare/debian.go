@@ -26,10 +26,21 @@ var unused = regexp.MustCompile(`^(lib)?python3|^media-types_|^debconf_`)
 // driverRootLayer is the root file system under the driver: the packages, unpacked and not configured. Mirrors
 // come from the machine's own apt configuration.
 func (p *Preparer) driverRootLayer(ctx context.Context) (image.Layer, error) {
+	if p.driverRoot != nil {
+		return *p.driverRoot, nil
+	}
 	files, err := packageFiles(ctx)
 	if err != nil {
 		return image.Layer{}, err
 	}
+	layer, err := p.makeDriverRoot(ctx, files)
+	if err == nil {
+		p.driverRoot = &layer
+	}
+	return layer, err
+}
+
+func (p *Preparer) makeDriverRoot(ctx context.Context, files []string) (image.Layer, error) {
 	return p.cachedLayer("driver-root", key(files...), func(path string) (image.Layer, error) {
 		dir, err := os.MkdirTemp(p.layers(), ".root-")
 		if err != nil {

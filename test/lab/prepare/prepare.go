@@ -16,7 +16,7 @@ import (
 	"github.com/berth-dev/berth/test/lab/toolchain"
 )
 
-// Preparer makes and caches.
+// Preparer makes and caches. It is for one goroutine.
 type Preparer struct {
 	// Repo is the root of a checkout of the project.
 	Repo string
@@ -24,6 +24,9 @@ type Preparer struct {
 	Cache string
 	// Progress receives one line per event.
 	Progress func(format string, args ...any)
+
+	// driverRoot is remembered: to ask apt takes a second.
+	driverRoot *image.Layer
 }
 
 // Programs returns the path of every program, building the missing ones.

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 
 	"github.com/spf13/cobra"
 
 	"github.com/berth-dev/berth/test/lab"
-	"github.com/berth-dev/berth/test/lab/nodeexec"
 )
 
 const longHelp = `lab runs real Kubernetes clusters on this machine: the control plane as processes, each node as a user-mode Linux
@@ -103,114 +101,9 @@ func runInside(ctx context.Context, cluster, program string, args []string) erro
 	return err
 }
 
-func nodeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "node NODE -- COMMAND...", Short: "Run a command on a node",
-		Args: cobra.MinimumNArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := lab.Open(clusterName)
-			if err != nil {
-				return err
-			}
-			streams := nodeexec.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-			code, err := c.NodeExec(cmd.Context(), args[0], streams, args[1:]...)
-			if err == nil && code != 0 {
-				return exitCode(code)
-			}
-			return err
-		},
-	}
-}
-
-func powerCutCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "power-cut NODE", Short: "End a node without notice; its disks stay", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := lab.Open(clusterName)
-			if err != nil {
-				return err
-			}
-			return c.PowerCut(cmd.Context(), args[0])
-		},
-	}
-}
-
-func startCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "start NODE", Short: "Start a node again and wait until it is Ready", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := lab.Open(clusterName)
-			if err != nil {
-				return err
-			}
-			if err := c.StartNode(cmd.Context(), args[0]); err != nil {
-				return err
-			}
-			return c.WaitNodeStarted(cmd.Context(), lab.NewProgress(os.Stderr), args[0])
-		},
-	}
-}
-
-func loadImageCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "load-image ARCHIVE", Short: "Import a docker or OCI image archive on every node", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := lab.Open(clusterName)
-			if err != nil {
-				return err
-			}
-			return c.LoadImage(cmd.Context(), lab.NewProgress(os.Stderr), args[0])
-		},
-	}
-}
-
 func statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show clusters, components and nodes", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return printStatus(cmd.Context(), os.Stdout) },
 	}
 }
-
-func controlPlaneCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "control-plane", Short: "Stop or start the control plane, or one component of it"}
-	add := func(use, short string, all func(*lab.Cluster, context.Context) error, one func(*lab.Cluster, context.Context, string) error) {
-		cmd.AddCommand(&cobra.Command{
-			Use: use + " [COMPONENT]", Short: short, Args: cobra.MaximumNArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				c, err := lab.Open(clusterName)
-				if err != nil {
-					return err
-				}
-				if len(args) == 0 {
-					return all(c, cmd.Context())
-				}
-				return one(c, cmd.Context(), args[0])
-			},
-		})
-	}
-	add("stop", "Stop it", (*lab.Cluster).StopControlPlane, (*lab.Cluster).StopComponent)
-	add("start", "Start it", (*lab.Cluster).StartControlPlane, (*lab.Cluster).StartComponent)
-	return cmd
-}
-
-func etcdCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "etcd", Short: "Save and restore the cluster's objects"}
-	add := func(use, short string, do func(*lab.Cluster, context.Context, string) error) {
-		cmd.AddCommand(&cobra.Command{
-			Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				c, err := lab.Open(clusterName)
-				if err != nil {
-					return err
-				}
-				return do(c, cmd.Context(), args[0])
-			},
-		})
-	}
-	add("snapshot", "Copy etcd's data", (*lab.Cluster).SnapshotEtcd)
-	add("restore", "Put a copy back", (*lab.Cluster).RestoreEtcd)
-	return cmd
-}
-
-// line prints a line of a table.
-func line(format string, args ...any) { fmt.Printf(format+"\n", args...) }

@@ -103,7 +103,7 @@ func listLogs(state layout.State) error {
 			return err
 		}
 		for _, path := range paths {
-			line("%s", path)
+			fmt.Println(path)
 		}
 	}
 	return nil
