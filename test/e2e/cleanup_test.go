@@ -27,9 +27,10 @@ func leaveNothing(t *testing.T, ns string, before map[string]map[string]string) 
 		t.Error(err)
 		return
 	}
-	problem := ""
+	problem, start := "", time.Now()
 	for ctx.Err() == nil {
 		if problem = remains(ctx, ns, before); problem == "" {
+			t.Logf("nothing is left %s after the namespace was deleted", time.Since(start).Round(time.Second))
 			return
 		}
 		time.Sleep(500 * time.Millisecond)

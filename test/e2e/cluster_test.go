@@ -97,16 +97,21 @@ func logicalVolumes(t *testing.T, node string) map[string]string {
 	return found
 }
 
-// eventually waits until check returns "" and fails with its last answer otherwise.
+// eventually waits until check returns "" and fails with its last answer otherwise. It logs waits that a reader who
+// looks for lost time wants to see.
 func eventually(t *testing.T, limit time.Duration, check func() string) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	start := time.Now()
 	for {
 		problem := check()
+		waited := time.Since(start)
 		if problem == "" {
+			if waited > 5*time.Second {
+				t.Logf("waited %s", waited.Round(time.Second))
+			}
 			return
 		}
-		if time.Now().After(deadline) {
+		if waited > limit {
 			t.Fatalf("after %s: %s", limit, problem)
 		}
 		time.Sleep(200 * time.Millisecond)

@@ -123,7 +123,7 @@ func TestEtcdRestoredToBeforeVolumes(t *testing.T) {
 	namespace(t)
 	lab(t, "etcd", "snapshot", "before")
 	ns := "restored-away"
-	lab(t, "kubectl", "create", "namespace", ns)
+	createNamespace(t, ns)
 	sums := volumesWithData(t, ns, 2)
 	volumes := map[string]string{}
 	for name := range sums {
