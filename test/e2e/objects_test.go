@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 )
@@ -93,8 +94,9 @@ func createPod(t *testing.T, ns, name string, claims ...*corev1.PersistentVolume
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ns},
 		Spec: corev1.PodSpec{
-			SchedulerName:                 schedulerName,
-			TerminationGracePeriodSeconds: new(int64),
+			SchedulerName: schedulerName,
+			// With 0 the API server forgets the pod before the kubelet has unmounted its volumes.
+			TerminationGracePeriodSeconds: ptr.To[int64](1),
 			Containers: []corev1.Container{{
 				Name: "main", Image: image, Command: []string{"sleep", "1000000"},
 				SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64)},

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,20 +103,32 @@ func TestPowerCut(t *testing.T) {
 	})
 }
 
-// powerCycle cuts a node's power, starts it again and waits until its agent reports.
-func powerCycle(t *testing.T, node string) {
+// powerCycle cuts the power of nodes, starts them again and waits until their agents report.
+func powerCycle(t *testing.T, names ...string) {
 	t.Helper()
 	cut := time.Now()
-	lab(t, "power-cut", node)
-	lab(t, "start", node)
-	eventually(t, 2*time.Minute, func() string {
-		lease, err := kube.CoordinationV1().Leases("berth-system").Get(t.Context(), "agent-"+node, metav1.GetOptions{})
-		if err != nil {
-			return err.Error()
-		}
-		if lease.Spec.RenewTime == nil || lease.Spec.RenewTime.Before(&metav1.MicroTime{Time: cut}) {
-			return "the agent of " + node + " has not come back"
-		}
-		return ""
-	})
+	var starting sync.WaitGroup
+	for _, node := range names {
+		lab(t, "power-cut", node)
+		starting.Go(func() {
+			if _, err := tryLab(t.Context(), "start", node); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	starting.Wait()
+	for _, node := range names {
+		eventually(t, 3*time.Minute, func() string { return renewedSince(t, node, cut) })
+	}
+}
+
+func renewedSince(t *testing.T, node string, moment time.Time) string {
+	lease, err := kube.CoordinationV1().Leases("berth-system").Get(t.Context(), "agent-"+node, metav1.GetOptions{})
+	if err != nil {
+		return err.Error()
+	}
+	if lease.Spec.RenewTime == nil || lease.Spec.RenewTime.Time.Before(moment) {
+		return "the agent of " + node + " has not come back"
+	}
+	return ""
 }

@@ -111,8 +111,8 @@ type ClaimReference struct {
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
 	// +kubebuilder:validation:MaxLength=253
-	Name string `json:"name,omitempty"`
-	UID types.UID `json:"uid,omitempty"`
+	Name string    `json:"name,omitempty"`
+	UID  types.UID `json:"uid,omitempty"`
 }
 
 // VolumePhase is how far the agent has come.
