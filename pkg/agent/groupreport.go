@@ -94,23 +94,35 @@ func (g *groups) store(name string, begin int64, o observation, fingerprint stri
 	old.predicted, old.fingerprint = nil, fingerprint
 }
 
-// finish puts the ready tag on an LV and stores the report that comes with it. A change from outside that falls
-// between that report and the look at the metadata areas after it is seen with the next change; a placement that it
-// misleads is refused by LVM and reported anew.
+// finish puts the ready tag on an LV and stores the report that comes with it.
 // The caller holds the volume group's lock.
 // Errors: those of lvm.Manager.Finish.
 func (g *groups) finish(ctx context.Context, name, lv string) (lvm.VolumeGroup, error) {
+	return g.change(name, func() (lvm.Report, error) { return g.manager.Finish(ctx, name, lv) })
+}
+
+// absorb gives an LV the extents of another and stores the report that comes with it.
+// The caller holds the volume group's lock.
+// Errors: those of lvm.Manager.Absorb.
+func (g *groups) absorb(ctx context.Context, request lvm.AbsorbRequest) (lvm.VolumeGroup, error) {
+	return g.change(request.VolumeGroup, func() (lvm.Report, error) { return g.manager.Absorb(ctx, request) })
+}
+
+// change runs a command on a volume group that reports it, too. A change from outside that falls between that report
+// and the look at the metadata areas after it is seen with the next change; a placement that it misleads is refused
+// by LVM and reported anew.
+func (g *groups) change(name string, command func() (lvm.Report, error)) (lvm.VolumeGroup, error) {
 	g.mu.Lock()
 	g.stamp++
 	begin, at := g.stamp, time.Now()
 	g.mu.Unlock()
-	report, err := g.manager.Finish(ctx, name, lv)
+	report, err := command()
 	if err != nil {
 		return lvm.VolumeGroup{}, err
 	}
 	vg, found := report.VolumeGroups[name]
 	if !found {
-		return lvm.VolumeGroup{}, fmt.Errorf("finish %s/%s: volume group: %w", name, lv, lvm.ErrNotFound)
+		return lvm.VolumeGroup{}, fmt.Errorf("volume group %s: %w", name, lvm.ErrNotFound)
 	}
 	fingerprint := g.fingerprintOf(devicesOf(vg))
 	g.mu.Lock()

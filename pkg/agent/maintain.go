@@ -6,10 +6,6 @@ import (
 	"fmt"
 
 	"google.golang.org/grpc/codes"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/klog/v2"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
@@ -23,6 +19,9 @@ func (v *volumes) maintain(ctx context.Context, object *v1alpha1.LogicalVolume) 
 	}
 	status := object.Status
 	if object.Spec.SizeBytes <= status.AllocatedBytes {
+		if err := v.stopGrowing(ctx, object); err != nil {
+			return false, err
+		}
 		return false, v.dropRefusal(ctx, object)
 	}
 	// A refused expansion is asked again by a change of the object, not by the passing of time.
@@ -45,11 +44,6 @@ func (v *volumes) dropRefusal(ctx context.Context, object *v1alpha1.LogicalVolum
 
 // expand grows the LV, and writes its size as LVM then reports it.
 func (v *volumes) expand(ctx context.Context, object *v1alpha1.LogicalVolume) (done bool, err error) {
-	if object.Spec.FSType == "" {
-		// The new extents would show their old bytes at once, and zeroing them under an open device may meet what
-		// the pod writes there.
-		return false, refused(codes.OutOfRange, "", "block volumes are not expanded: the new bytes could not be erased before they are seen")
-	}
 	c, ok := v.config().VolumeGroup(object.Status.VolumeGroup.Name)
 	if !ok {
 		return false, again(codes.Unavailable, "", "volume group %s is not configured on node %s", object.Status.VolumeGroup.Name, v.nodeName)
@@ -59,98 +53,94 @@ func (v *volumes) expand(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 		return false, err
 	}
 	defer unlock()
-	if err := v.extendLV(ctx, object, c); err != nil {
-		return false, err
-	}
-	if err := v.groups.report(ctx); err != nil {
-		return false, err
-	}
-	vg, err := v.groups.asKnown(c.Name)
-	if err != nil {
-		return false, err
-	}
-	return true, v.writeReady(ctx, object, vg, false)
-}
-
-// extendLV fits the new extents into the volume group as it is now; the caller holds its lock.
-func (v *volumes) extendLV(ctx context.Context, object *v1alpha1.LogicalVolume, c VolumeGroupConfig) error {
 	vg, err := v.groups.current(ctx, c.Name)
 	if err != nil {
-		return err
+		return false, err
 	}
+	g, err := growthOf(object, vg)
+	if err != nil {
+		return false, err
+	}
+	if object.Spec.FSType == "" {
+		return v.growBlock(ctx, object, c, g)
+	}
+	if err := v.extendLV(ctx, object, c, g); err != nil {
+		return false, err
+	}
+	return true, v.writeGrown(ctx, object, c.Name)
+}
+
+// growth is what an expansion is to do.
+type growth struct {
+	vg lvm.VolumeGroup
+	lv lvm.LogicalVolume
+	// wanted is the size in whole extents.
+	wanted int64
+}
+
+// missing is how much the LV lacks of the size wanted; 0 if it has that size or a larger one.
+func (g growth) missing() int64 { return max(g.wanted-g.lv.SizeBytes, 0) }
+
+func growthOf(object *v1alpha1.LogicalVolume, vg lvm.VolumeGroup) (growth, error) {
 	lv, ok := vg.LogicalVolume(object.Name)
 	if !ok {
-		return again(codes.FailedPrecondition, "", "logical volume %s/%s is missing", vg.Name, object.Name)
+		return growth{}, again(codes.FailedPrecondition, "", "logical volume %s/%s is missing", vg.Name, object.Name)
 	}
 	wanted, err := lvm.RoundUp(object.Spec.SizeBytes, vg.ExtentSizeBytes)
 	if err != nil {
-		return refused(codes.OutOfRange, "", "%w", err)
+		return growth{}, refused(codes.OutOfRange, "", "%w", err)
 	}
-	if wanted <= lv.SizeBytes {
+	return growth{vg, lv, wanted}, nil
+}
+
+// writeGrown writes the volume's size as LVM then reports it; the caller holds the volume group's lock.
+func (v *volumes) writeGrown(ctx context.Context, object *v1alpha1.LogicalVolume, vgName string) error {
+	if err := v.groups.report(ctx); err != nil {
+		return err
+	}
+	vg, err := v.groups.asKnown(vgName)
+	if err != nil {
+		return err
+	}
+	return v.writeReady(ctx, object, vg, false)
+}
+
+// extendLV takes the new extents for a volume whose file system never shows what was on them.
+func (v *volumes) extendLV(ctx context.Context, object *v1alpha1.LogicalVolume, c VolumeGroupConfig, g growth) error {
+	if g.missing() == 0 {
 		return nil
 	}
-	if reason := vg.Unusable(); reason != "" {
-		return refused(codes.OutOfRange, v1alpha1.ReasonInsufficientSpace, "volume group %s: %s: %w", vg.Name, reason, lvm.ErrUnusable)
+	placement, err := v.placeGrowth(c, g)
+	if err != nil {
+		return err
 	}
-	placements, _, err := vg.Space(c.HeldBytes()).Fit([]int64{wanted - lv.SizeBytes})
-	if err == nil {
-		err = v.groups.manager.Extend(ctx, lvm.ExtendRequest{
-			VolumeGroup: vg.Name, Name: object.Name, SizeBytes: wanted, PhysicalVolumes: placements[0].PhysicalVolumes,
-		})
+	err = v.groups.manager.Extend(ctx, lvm.ExtendRequest{
+		VolumeGroup: g.vg.Name, Name: object.Name, SizeBytes: g.wanted, PhysicalVolumes: placement.PhysicalVolumes,
+	})
+	return v.growthError(c, g, err)
+}
+
+// placeGrowth fits the new extents into the volume group as it is now.
+func (v *volumes) placeGrowth(c VolumeGroupConfig, g growth) (lvm.Placement, error) {
+	if reason := g.vg.Unusable(); reason != "" {
+		return lvm.Placement{}, refused(codes.OutOfRange, v1alpha1.ReasonInsufficientSpace, "volume group %s: %s: %w", g.vg.Name, reason, lvm.ErrUnusable)
 	}
+	placements, _, err := g.vg.Space(c.HeldBytes()).Fit([]int64{g.missing()})
+	if err != nil {
+		return lvm.Placement{}, v.growthError(c, g, err)
+	}
+	return placements[0], nil
+}
+
+// growthError refuses an expansion for which there is no room; other errors are tried again.
+func (v *volumes) growthError(c VolumeGroupConfig, g growth, err error) error {
 	if errors.Is(err, lvm.ErrNoSpace) || errors.Is(err, lvm.ErrUnusable) {
 		v.publisher.insist()
-		return refused(codes.OutOfRange, v1alpha1.ReasonInsufficientSpace, "expand %s/%s from %s to %s: %s free: %w", vg.Name, object.Name,
-			exactBytes(lv.SizeBytes), exactBytes(wanted), exactBytes(vg.Space(c.HeldBytes()).FreeBytes()), err)
+		return refused(codes.OutOfRange, v1alpha1.ReasonInsufficientSpace, "expand %s/%s from %s to %s: %s free: %w", g.vg.Name, g.lv.Name,
+			exactBytes(g.lv.SizeBytes), exactBytes(g.wanted), exactBytes(g.vg.Space(c.HeldBytes()).FreeBytes()), err)
 	}
 	if err != nil {
-		return fmt.Errorf("expand %s/%s: %w", vg.Name, object.Name, err)
+		return fmt.Errorf("expand %s/%s: %w", g.vg.Name, g.lv.Name, err)
 	}
 	return nil
-}
-
-// writeHealth keeps the condition Healthy in step with what LVM reports. Where nothing is known, nothing is written.
-func (v *volumes) writeHealth(ctx context.Context, object *v1alpha1.LogicalVolume) error {
-	condition, known := v.health(object)
-	if !known || !unhealthyTurned(object, condition) {
-		return nil
-	}
-	_, changed, err := v.changeStatus(ctx, object, func(status *v1alpha1.LogicalVolumeStatus, _ int64) {
-		setCondition(&status.Conditions, condition)
-	})
-	if err == nil && changed && condition.Status == metav1.ConditionFalse {
-		klog.FromContext(ctx).Error(nil, "Volume is lost", "reason", condition.Reason, "message", condition.Message)
-		v.event(object, corev1.EventTypeWarning, condition.Reason, condition.Message)
-	}
-	return err
-}
-
-// unhealthyTurned is true when the condition's status is not what the object says; no condition says healthy.
-func unhealthyTurned(object *v1alpha1.LogicalVolume, condition metav1.Condition) bool {
-	old := meta.FindStatusCondition(object.Status.Conditions, condition.Type)
-	if old == nil {
-		return condition.Status != metav1.ConditionTrue
-	}
-	return old.Status != condition.Status || old.Reason != condition.Reason
-}
-
-// health says whether a Ready volume's LV is where the object says. known is false while the volume group has not
-// been reported or is not configured any more.
-func (v *volumes) health(object *v1alpha1.LogicalVolume) (condition metav1.Condition, known bool) {
-	vgName := object.Status.VolumeGroup.Name
-	o, asked := v.groups.observed(vgName)
-	if !asked {
-		return metav1.Condition{}, false
-	}
-	lost := metav1.Condition{Type: v1alpha1.LogicalVolumeHealthy, Status: metav1.ConditionFalse}
-	if !o.found {
-		lost.Reason, lost.Message = v1alpha1.ReasonVolumeGroupMissing, fmt.Sprintf("volume group %s is not on node %s", vgName, v.nodeName)
-		return lost, true
-	}
-	if lv, ok := o.vg.LogicalVolume(object.Name); !ok || !lvm.ParseTags(lv.Tags).Owned {
-		lost.Reason = v1alpha1.ReasonLogicalVolumeLost
-		lost.Message = fmt.Sprintf("logical volume %s/%s is not on node %s; it is not made again", vgName, object.Name, v.nodeName)
-		return lost, true
-	}
-	return healthy(), true
 }

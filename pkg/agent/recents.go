@@ -33,7 +33,9 @@ func (r *recents) update(s sighting) {
 		}
 		sizes := map[string]int64{}
 		for _, lv := range owned(o.vg) {
-			sizes[lv.Name] = lv.SizeBytes
+			if _, grows := lv.Grows(); !grows {
+				sizes[lv.Name] = lv.SizeBytes + helperBytes(o.vg, lv.Name)
+			}
 		}
 		g.update(sizes)
 	}

@@ -20,6 +20,10 @@ import (
 // It runs on the volume's turn in the queue, so it never meets a removal that is half done; and after a removal a
 // report without the LV is known before the object goes.
 func (v *volumes) recover(ctx context.Context, name string) error {
+	if at, ok := v.groups.find(name); ok && v.keepsHelper(at.lv) {
+		v.setOrphan(name, nil)
+		return nil
+	}
 	at, ok, err := v.confirm(ctx, name)
 	if err != nil {
 		return err
@@ -40,6 +44,10 @@ func (v *volumes) recover(ctx context.Context, name string) error {
 	}
 	if !apierrors.IsNotFound(err) {
 		return err
+	}
+	if volumeID, grows := at.lv.Grows(); grows {
+		v.orphan(name, at, fmt.Sprintf("it was made for volume %s to grow by, which has no LogicalVolume", volumeID))
+		return nil
 	}
 	tags := lvm.ParseTags(at.lv.Tags)
 	if !tags.Ready {

@@ -30,9 +30,12 @@ func (v *volumes) remove(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 	return true, nil
 }
 
-// removeLV removes the volume's LV if there is one that is ours.
+// removeLV removes the volume's LV if there is one that is ours, and before it what the volume was to grow by.
 func (v *volumes) removeLV(ctx context.Context, object *v1alpha1.LogicalVolume) error {
 	if err := v.lookAgain(ctx); err != nil {
+		return err
+	}
+	if err := v.removeHelper(ctx, object.Name); err != nil {
 		return err
 	}
 	at, ok := v.groups.find(object.Name)
@@ -45,8 +48,11 @@ func (v *volumes) removeLV(ctx context.Context, object *v1alpha1.LogicalVolume) 
 	if err := v.removeAndReport(ctx, at.vg.Name, object.Name); err != nil {
 		return err
 	}
-	if _, ok := v.groups.find(object.Name); ok {
-		return again(codes.Aborted, "", "logical volume %s/%s is still there after lvremove", at.vg.Name, object.Name)
+	// A helper turns up now when its lvcreate had passed its deadline.
+	for _, name := range []string{object.Name, lvm.GrowName(object.Name)} {
+		if _, ok := v.groups.find(name); ok {
+			return again(codes.Aborted, "", "logical volume %s/%s is still there after lvremove", at.vg.Name, name)
+		}
 	}
 	return nil
 }
@@ -118,8 +124,13 @@ func (v *volumes) removeElsewhere(ctx context.Context, object *v1alpha1.LogicalV
 		return again(codes.Unavailable, v1alpha1.ReasonVolumeGroupMissing,
 			"volume group %s is not on node %s: whether %s is still on it is not known", vgName, v.nodeName, object.Name)
 	}
-	if lv, ok := vg.LogicalVolume(object.Name); ok && lvm.ParseTags(lv.Tags).Owned {
-		return v.removeFrom(ctx, vgName, object.Name)
+	for _, name := range []string{lvm.GrowName(object.Name), object.Name} {
+		if lv, ok := vg.LogicalVolume(name); !ok || !lvm.ParseTags(lv.Tags).Owned {
+			continue
+		}
+		if err := v.removeFrom(ctx, vgName, name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func inBubble(t *testing.T, test func(r *rig)) {
 			formatter: &fakeFormatter{}, eraser: &fakeEraser{}, events: record.NewFakeRecorder(10000),
 			config: filepath.Join(directory, "config.yaml"),
 		}
-		r.formatter.rig = r
+		r.formatter.rig, r.eraser.rig = r, r
 		r.manager.AddVolumeGroup("vg0", 10*gi)
 		r.addNode("uid-1")
 		r.writeConfig(oneClass)
@@ -97,7 +97,7 @@ func (r *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.agent = New(Options{
 		NodeName: node1, Namespace: v1alpha1.Namespace, ConfigPath: r.config,
-		Manager: r.manager, Fingerprint: r.manager.Fingerprint,
+		Manager: guard{r.manager, r}, Fingerprint: r.manager.Fingerprint,
 		Resume:    func(context.Context, []string) ([]string, error) { return nil, nil },
 		Formatter: r.formatter, Eraser: r.eraser,
 		Client: r.client, Kubernetes: r.kube, Recorder: r.events, Registerer: prometheus.NewRegistry(),
@@ -271,18 +271,4 @@ func (f *fakeFormatter) setRespond(respond func(ctx context.Context, name string
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.respond = respond
-}
-
-// fakeEraser remembers the modes asked for.
-type fakeEraser struct {
-	mu    sync.Mutex
-	modes []v1alpha1.EraseMode
-	bytes []int64
-}
-
-func (e *fakeEraser) Erase(_ context.Context, _ string, mode v1alpha1.EraseMode, bytes int64) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.modes, e.bytes = append(e.modes, mode), append(e.bytes, bytes)
-	return nil
 }

@@ -61,3 +61,24 @@ func owned(vg lvm.VolumeGroup) []lvm.LogicalVolume {
 	}
 	return lvs
 }
+
+// volumesIn counts Berth's LVs without those that a volume is growing by.
+func volumesIn(vg lvm.VolumeGroup) int32 {
+	n := int32(0)
+	for _, lv := range owned(vg) {
+		if _, grows := lv.Grows(); !grows {
+			n++
+		}
+	}
+	return n
+}
+
+// helperBytes is the size of what a volume is growing by.
+func helperBytes(vg lvm.VolumeGroup, volumeID string) int64 {
+	if lv, ok := vg.LogicalVolume(lvm.GrowName(volumeID)); ok {
+		if _, grows := lv.Grows(); grows {
+			return lv.SizeBytes
+		}
+	}
+	return 0
+}

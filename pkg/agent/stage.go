@@ -51,7 +51,7 @@ func (v *volumes) stageable(ctx context.Context, volumeID string) (StageInfo, er
 			return StageInfo{}, err
 		}
 	}
-	device, err := v.device(ctx, object)
+	device, err := v.device(ctx, object.Status.VolumeGroup.Name, object.Name)
 	if err != nil {
 		return StageInfo{}, err
 	}
@@ -95,20 +95,19 @@ func usable(object *v1alpha1.LogicalVolume) error {
 	return nil
 }
 
-// device is the path of the volume's device. One that is not there is activated, once: after a reboot the agent
+// device is the path of an LV's device. One that is not there is activated, once: after a reboot the agent
 // activates all of its LVs before it serves, so this is a repair.
-func (v *volumes) device(ctx context.Context, object *v1alpha1.LogicalVolume) (string, error) {
-	vgName := object.Status.VolumeGroup.Name
-	path := v.groups.manager.DevicePath(vgName, object.Name)
+func (v *volumes) device(ctx context.Context, vgName, name string) (string, error) {
+	path := v.groups.manager.DevicePath(vgName, name)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	klog.FromContext(ctx).Info("Volume's device is missing, activate it", "volumeID", object.Name, "volumeGroup", vgName, "device", path)
-	if err := v.groups.manager.Activate(ctx, vgName, []string{object.Name}); err != nil {
-		return "", fmt.Errorf("activate %s/%s: %w", vgName, object.Name, err)
+	klog.FromContext(ctx).Info("Volume's device is missing, activate it", "volumeID", name, "volumeGroup", vgName, "device", path)
+	if err := v.groups.manager.Activate(ctx, vgName, []string{name}); err != nil {
+		return "", fmt.Errorf("activate %s/%s: %w", vgName, name, err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("activated %s/%s: %w", vgName, object.Name, err)
+		return "", fmt.Errorf("activated %s/%s: %w", vgName, name, err)
 	}
 	return path, nil
 }

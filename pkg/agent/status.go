@@ -26,7 +26,7 @@ func buildStatus(config Config, s sighting, recent func(vg string) []string, orp
 		if o := s.groups[c.Name]; o.found {
 			vg.Recent = recentEntries(o.vg, recent(c.Name))
 			vg.Orphans = orphans(c.Name)
-			status.Summary.Volumes += int32(len(owned(o.vg)))
+			status.Summary.Volumes += volumesIn(o.vg)
 		}
 		size = lvm.SaturatingAdd(size, vg.SizeBytes)
 		free = lvm.SaturatingAdd(free, availableBytes(vg))
@@ -104,7 +104,8 @@ func recentEntries(vg lvm.VolumeGroup, newestFirst []string) []v1alpha1.LogicalV
 			break
 		}
 		if lv, ok := vg.LogicalVolume(name); ok {
-			entries = append(entries, v1alpha1.LogicalVolumeEntry{Name: name, SizeBytes: lv.SizeBytes})
+			// What a volume is growing by is taken for it already: counted twice it would keep others out.
+			entries = append(entries, v1alpha1.LogicalVolumeEntry{Name: name, SizeBytes: lv.SizeBytes + helperBytes(vg, name)})
 		}
 	}
 	return entries

@@ -115,6 +115,7 @@ func (v *volumes) reconcile(ctx context.Context, name string) error {
 		return nil
 	}
 	v.setOrphan(name, nil)
+	v.setOrphan(lvm.GrowName(name), nil)
 	if object.Spec.State == v1alpha1.StateAbsent {
 		return v.settle(ctx, object, "delete", v.remove)
 	}

@@ -28,6 +28,16 @@ type Manager interface {
 	// Errors: ErrNoSpace, ErrNotFound, ErrForeign, ErrUnusable, ErrBusy, ErrHung.
 	Extend(ctx context.Context, request ExtendRequest) error
 
+	// Absorb extends an LV of Berth's onto exactly the extents of another one, the donor, which is removed; what is on
+	// the extents stays there. No change by other LVM commands comes between a look at the donor, its removal and
+	// the extension. It returns the volume group as it then is.
+	//
+	// LVM has no one change for it: an Absorb that died, or failed with ErrNoSpace, may have left the donor removed
+	// and the LV as it was. Bytes that the donor did not hold are not in the LV either way.
+	// Errors: ErrNotFound (volume group, LV, or donor of that UUID), ErrForeign, ErrInUse (the donor), ErrNoSpace,
+	// ErrUnusable, ErrBusy, ErrHung.
+	Absorb(ctx context.Context, request AbsorbRequest) (Report, error)
+
 	// Remove removes an LV of Berth's. One that is not there is no error; a volume group that is not there is one,
 	// because its disks may come back with the LV on them.
 	// Errors: ErrNotFound (volume group), ErrForeign, ErrInUse, ErrUnusable, ErrBusy, ErrHung.
@@ -66,4 +76,12 @@ type ExtendRequest struct {
 	Name            string
 	SizeBytes       int64
 	PhysicalVolumes []string
+}
+
+// AbsorbRequest asks for an LV that is larger by another one.
+type AbsorbRequest struct {
+	VolumeGroup string
+	Name        string
+	// Donor is the linear LV that gives its extents; DonorUUID tells it from a later one of its name.
+	Donor, DonorUUID string
 }

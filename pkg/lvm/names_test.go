@@ -89,6 +89,7 @@ func TestTags(t *testing.T) {
 	for _, tags := range []lvm.VolumeTags{
 		{},
 		{Owned: true},
+		{Owned: true, Grow: true, DeviceClass: "ssd"},
 		{Owned: true, Ready: true, ClaimNamespace: "default", ClaimName: "data-db-0", DeviceClass: "ssd", FSType: "xfs"},
 	} {
 		if got := lvm.ParseTags(tags.Strings()); got != tags {
@@ -101,6 +102,25 @@ func TestTags(t *testing.T) {
 	}
 	if tags := (lvm.VolumeTags{Owned: true}).Strings(); !slices.Equal(tags, []string{"berth.dev"}) {
 		t.Errorf("tags %v", tags)
+	}
+}
+
+func TestGrows(t *testing.T) {
+	id := lvm.VolumeID("anything")
+	for _, c := range []struct {
+		name string
+		tags []string
+		want string
+	}{
+		{lvm.GrowName(id), []string{lvm.TagOwned, lvm.TagGrow}, id},
+		{lvm.GrowName(id), []string{lvm.TagGrow}, ""},
+		{lvm.GrowName(id), []string{lvm.TagOwned}, ""},
+		{id, []string{lvm.TagOwned, lvm.TagGrow}, ""},
+	} {
+		got, ok := lvm.LogicalVolume{Name: c.name, Tags: c.tags}.Grows()
+		if got != c.want || ok != (c.want != "") {
+			t.Errorf("%s with %v grows %q (%t), want %q", c.name, c.tags, got, ok, c.want)
+		}
 	}
 }
 

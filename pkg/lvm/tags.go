@@ -8,6 +8,8 @@ const (
 	TagOwned = "berth.dev"
 	// TagReady is added when the LV is clean and formatted; an LV that carries it is never formatted again.
 	TagReady = "berth.dev/ready"
+	// TagGrow is on an LV that is no volume: its extents are zeroed for a block volume that is to grow (GrowName).
+	TagGrow  = "berth.dev/grow"
 	tagClaim = "berth.dev/claim="
 	tagClass = "berth.dev/class="
 	tagFS    = "berth.dev/fs="
@@ -17,6 +19,8 @@ const (
 type VolumeTags struct {
 	Owned bool
 	Ready bool
+	// Grow is true of an LV whose extents are on their way into a volume.
+	Grow bool
 	// ClaimNamespace and ClaimName are empty when unknown.
 	ClaimNamespace, ClaimName string
 	DeviceClass               string
@@ -24,7 +28,7 @@ type VolumeTags struct {
 	FSType string
 }
 
-// Strings returns the tags in LVM's form, TagOwned and TagReady included where set. Kubernetes names and device class names
+// Strings returns the tags in LVM's form, TagOwned, TagReady and TagGrow included where set. Kubernetes names and device class names
 // use only characters that LVM allows in tags.
 func (t VolumeTags) Strings() []string {
 	var tags []string
@@ -33,6 +37,9 @@ func (t VolumeTags) Strings() []string {
 	}
 	if t.Ready {
 		tags = append(tags, TagReady)
+	}
+	if t.Grow {
+		tags = append(tags, TagGrow)
 	}
 	if t.ClaimName != "" {
 		tags = append(tags, tagClaim+t.ClaimNamespace+"/"+t.ClaimName)
@@ -54,6 +61,8 @@ func ParseTags(tags []string) VolumeTags {
 			t.Owned = true
 		} else if tag == TagReady {
 			t.Ready = true
+		} else if tag == TagGrow {
+			t.Grow = true
 		} else if claim, ok := strings.CutPrefix(tag, tagClaim); ok {
 			t.ClaimNamespace, t.ClaimName, _ = strings.Cut(claim, "/")
 		} else if class, ok := strings.CutPrefix(tag, tagClass); ok {

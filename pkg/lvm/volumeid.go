@@ -6,7 +6,10 @@ import (
 	"strings"
 )
 
-const claimPrefix = "pvc-"
+const (
+	claimPrefix = "pvc-"
+	growSuffix  = "-grow"
+)
 
 // VolumeID is the volume ID, LogicalVolume name and LV name for a name from the orchestrator: the name itself where
 // it is pvc-<uuid>, else v-<hash>. LVM allows fewer than 128 characters, not all that CSI allows, and keeps some
@@ -26,6 +29,19 @@ func ClaimUID(volumeID string) (uid string, ok bool) {
 		return "", false
 	}
 	return uid, true
+}
+
+// GrowName is the name of the LV whose extents are zeroed for a volume that is to grow. No volume ID ends like it.
+func GrowName(volumeID string) string { return volumeID + growSuffix }
+
+// Grows tells for which volume an LV's extents are zeroed, by its name and tags; ok is false for any other LV.
+func (lv LogicalVolume) Grows() (volumeID string, ok bool) {
+	volumeID, ok = strings.CutSuffix(lv.Name, growSuffix)
+	tags := ParseTags(lv.Tags)
+	if !ok || !tags.Owned || !tags.Grow {
+		return "", false
+	}
+	return volumeID, true
 }
 
 // isUUID accepts the one form that the API server writes: 8-4-4-4-12 lower-case hexadecimal digits.

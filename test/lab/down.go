@@ -24,7 +24,10 @@ func Down(name string) error {
 		return err
 	}
 	defer unlock()
-	return remove(state)
+	if err := remove(state); err != nil {
+		return err
+	}
+	return os.Remove(state.Lock())
 }
 
 // Close ends the cluster and removes its directory.
@@ -50,15 +53,31 @@ func remove(state layout.State) error {
 
 // lockState keeps two callers from making or removing the same cluster at a time. The error names the conflict.
 func lockState(state layout.State) (unlock func(), err error) {
-	file, err := os.OpenFile(state.Lock(), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for {
+		file, err := os.OpenFile(state.Lock(), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			file.Close()
+			return nil, fmt.Errorf("another lab command is making or removing this cluster (%s is locked): wait for it to end", state.Lock())
+		}
+		if isAt(file, state.Lock()) {
+			return func() { file.Close() }, nil
+		}
+		// Whoever held the lock has removed the file meanwhile: a lock on it is worth nothing.
 		file.Close()
-		return nil, fmt.Errorf("another lab command is making or removing this cluster (%s is locked): wait for it to end", state.Lock())
 	}
-	return func() { file.Close() }, nil
+}
+
+// isAt reports whether the open file is the one at path.
+func isAt(file *os.File, path string) bool {
+	mine, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, there)
 }
 
 // Clusters returns the names of all clusters that have a directory, and whether each runs.

@@ -38,18 +38,12 @@ func (c *Cluster) LoadImage(ctx context.Context, progress Progress, archive stri
 	return errors.Join(errs...)
 }
 
-// makeDisk makes the disk with all images that the cluster starts with.
+// makeDisk makes the disk with all images that the cluster starts with. The caller holds the preparer's lock.
 func (m *maker) makeDisk(ctx context.Context, programs map[string]string) (*os.File, error) {
-	unlock, err := m.preparer.Lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	images, err := m.preparer.StockImages(ctx, programs)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(m.state.Images())
 	if len(m.options.Manifests) > 0 {
 		product, err := m.buildProduct(ctx)
 		if err != nil {
@@ -64,11 +58,8 @@ func (m *maker) makeDisk(ctx context.Context, programs map[string]string) (*os.F
 }
 
 func (m *maker) buildProduct(ctx context.Context) ([]image.Image, error) {
-	if err := os.MkdirAll(m.state.Images(), 0o700); err != nil {
-		return nil, err
-	}
 	m.options.Progress("building the driver and scheduler images")
-	return m.preparer.ProductImages(ctx, m.state.Images())
+	return m.preparer.ProductImages(ctx)
 }
 
 func (m *maker) recordProduct(images []image.Image) error {
@@ -95,7 +86,6 @@ func (m *maker) updateImages(ctx context.Context, c *Cluster) (changed bool, err
 		return false, err
 	}
 	defer unlock()
-	defer os.RemoveAll(m.state.Images())
 	images, err := m.buildProduct(ctx)
 	if err != nil {
 		return false, err
@@ -107,7 +97,12 @@ func (m *maker) updateImages(ctx context.Context, c *Cluster) (changed bool, err
 	if reflect.DeepEqual(had, layerDigests(images)) {
 		return false, nil
 	}
-	archive := filepath.Join(m.state.Images(), "product.tar")
+	dir, err := os.MkdirTemp(m.state.Dir(), "update-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	archive := filepath.Join(dir, "product.tar")
 	if err := m.preparer.WriteUpdate(ctx, archive, images, had); err != nil {
 		return false, err
 	}

@@ -111,8 +111,9 @@ func TestDownRemovesWhatADeadSupervisorLeft(t *testing.T) {
 	if err := Down("old"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(state.Dir()); !os.IsNotExist(err) {
-		t.Errorf("the directory is there: %v", err)
+	left, err := os.ReadDir(filepath.Dir(state.Dir()))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left %v, %v", left, err)
 	}
 	if err := Down("old"); err != nil {
 		t.Errorf("down of nothing: %v", err)
@@ -134,6 +135,30 @@ func TestOneCommandAtATimeMakesACluster(t *testing.T) {
 		t.Fatalf("lock after unlock: %v", err)
 	}
 	unlock()
+}
+
+func TestLockOnARemovedFileIsNoLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if !isAt(file, path) {
+		t.Error("the file is not where it was made")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if isAt(file, path) {
+		t.Error("a removed file is there")
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if isAt(file, path) {
+		t.Error("another file of the same name passes for it")
+	}
 }
 
 func TestFindRepo(t *testing.T) {

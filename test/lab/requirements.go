@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -48,8 +50,8 @@ func checkHost() error {
 // missingPackages returns the Debian packages whose file is absent.
 func missingPackages() []string {
 	var missing []string
-	for name, file := range hostPackages {
-		if _, err := os.Stat(file); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(hostPackages)) {
+		if _, err := os.Stat(hostPackages[name]); err != nil {
 			missing = append(missing, name)
 		}
 	}

@@ -116,27 +116,52 @@ func (m *maker) makeFiles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{m.state.Dir(), m.state.Images(), m.state.Bin(), filepath.Dir(m.state.Logs("x"))} {
+	for _, dir := range []string{m.state.Bin(), filepath.Dir(m.state.Logs("x"))} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
-	if err := m.preparer.Compile(ctx, "./test/lab/cmd/lab", m.state.Lab()); err != nil {
+	if err := os.Symlink(programs["kubectl"], filepath.Join(m.state.Bin(), "kubectl")); err != nil {
 		return err
 	}
 	config := &m.options.Config
 	config.Programs, config.SandboxImage, config.ExecToken = programs, prepare.PauseImage, rand.Text()
-	if err := os.Symlink(programs["kubectl"], filepath.Join(m.state.Bin(), "kubectl")); err != nil {
+	if err := m.makeNodeFiles(ctx, config); err != nil {
 		return err
 	}
-	if m.disk, err = m.makeDisk(ctx, programs); err != nil {
-		return err
-	}
-	config.BaseDisk = m.disk.Name()
 	if err := makePKI(m.state, *config); err != nil {
 		return err
 	}
 	return layout.WriteJSON(m.state.Config(), config)
+}
+
+// makeNodeFiles makes the lab program that nodes start with, and their disk.
+func (m *maker) makeNodeFiles(ctx context.Context, config *layout.Config) error {
+	unlock, err := m.preparer.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	lab, err := m.preparer.Compile(ctx, "./test/lab/cmd/lab")
+	if err != nil {
+		return err
+	}
+	if err := copyProgram(m.state.Lab(), lab); err != nil {
+		return err
+	}
+	if m.disk, err = m.makeDisk(ctx, config.Programs); err != nil {
+		return err
+	}
+	config.BaseDisk = m.disk.Name()
+	return nil
+}
+
+func copyProgram(target, source string) error {
+	content, err := os.ReadFile(source)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(target, content, 0o755)
 }
 
 // startSupervisor starts the first process of the cluster's namespaces.
@@ -193,6 +218,9 @@ func (m *maker) finish(ctx context.Context, c *Cluster) error {
 	}
 	progress("control plane is ready")
 	if err := c.WaitNodesReady(limited, progress); err != nil {
+		return err
+	}
+	if err := c.waitServiceAccount(limited); err != nil {
 		return err
 	}
 	if err := c.Apply(ctx, progress, m.options.Manifests...); err != nil {

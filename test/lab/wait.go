@@ -66,6 +66,20 @@ func (c *Cluster) WaitNodesReady(ctx context.Context, progress Progress, names .
 	})
 }
 
+// waitServiceAccount returns when pods can be made: until the controller manager has made the namespace's service
+// account, the API server refuses them.
+func (c *Cluster) waitServiceAccount(ctx context.Context) error {
+	client, err := c.HTTPClient()
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	return poll(ctx, func() (bool, error) {
+		var account struct{}
+		return get(ctx, client, "/api/v1/namespaces/default/serviceaccounts/default", &account) == nil, nil
+	})
+}
+
 // halted returns an error when one of the nodes does not run.
 func (c *Cluster) halted(ctx context.Context, names []string) error {
 	status, err := c.control.Status(ctx)

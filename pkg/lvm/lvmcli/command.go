@@ -53,16 +53,29 @@ func activateArguments(volumeGroup string, names, common []string) []string {
 	return arguments
 }
 
-// reportArguments ask for volume groups, physical volumes and visible LVs in one view. A full report cannot leave its
-// two kinds of segments out, only select none of them.
+// absorbArguments remove one certain LV and extend another onto the extents that it had.
+func absorbArguments(request lvm.AbsorbRequest, extents int64, ranges, common []string) (remove, extend []string) {
+	remove = removeArguments(request.VolumeGroup, request.Donor, selectOwned+"&&lv_uuid="+request.DonorUUID, common)
+	extend = append([]string{"lvextend"}, common...)
+	extend = append(extend, "--yes", "--extents", "+"+strconv.FormatInt(extents, 10), path(request.VolumeGroup, request.Name))
+	return remove, append(extend, ranges...)
+}
+
+// reportArguments ask for volume groups, physical volumes and visible LVs in one view.
 func reportArguments(volumeGroups, common []string) []string {
+	return reportWithSegments(volumeGroups, "0", common)
+}
+
+// reportWithSegments also asks where the LV of the name given lies. A full report cannot leave its two kinds of
+// segments out, only select none of them, by a name that no LV has.
+func reportWithSegments(volumeGroups []string, lv string, common []string) []string {
 	arguments := append([]string{"fullreport"}, common...)
 	arguments = append(arguments, "--nameprefixes", "--noheadings", "--binary", "--units", "b", "--nosuffix",
 		"--configreport", "vg", "-o", strings.Join(vgColumns, ","),
 		"--configreport", "pv", "-o", strings.Join(pvColumns, ","),
 		"--configreport", "lv", "-o", strings.Join(lvColumns, ","),
 		"--configreport", "pvseg", "-S", "pv_name=0",
-		"--configreport", "seg", "-S", "lv_name=0")
+		"--configreport", "seg", "-o", rangesColumn, "-S", "lv_name="+lv)
 	return append(arguments, volumeGroups...)
 }
 

@@ -11,4 +11,7 @@
 // With it goes a danger: LVM takes a physical volume outside the list for missing, and lvchange and lvremove would
 // write that down. They therefore select on vg_missing_pv_count=0, which LVM evaluates under its own lock, and
 // run again with a full scan when nothing was selected. lvcreate and lvextend refuse by themselves.
+//
+// Where several commands must be one step for the whole host (Absorb), LVM's own lock is held here and they run with
+// --nolocking.
 package lvmcli

@@ -82,8 +82,10 @@ func (m *Manager) Create(ctx context.Context, request lvm.CreateRequest) error {
 	})
 }
 
-// Extend implements lvm.Manager. lvextend cannot select by tag, so the LV is looked at first; an operator who
-// removes it and makes another of the same volume ID at this very moment gets that one extended.
+// Extend implements lvm.Manager. lvextend takes an LV by its name only: no --select, and no UUID, by which a caller that
+// has just seen the LV could have the very same extended. So the LV and its tag are looked at here, right before. An
+// operator who removes it and makes another of the same volume ID at this very moment gets that one extended: larger,
+// with nothing on it touched.
 func (m *Manager) Extend(ctx context.Context, request lvm.ExtendRequest) error {
 	report, err := m.Report(ctx, []string{request.VolumeGroup})
 	if err != nil {
@@ -164,6 +166,11 @@ func (m *Manager) change(ctx context.Context, vg, lv string, inv invocation) (re
 	if err != nil {
 		return result{}, err
 	}
+	return m.changeLocked(ctx, vg, lv, inv, unlock)
+}
+
+// changeLocked is change for a caller that holds the volume group's lock; unlock is called when the command has ended.
+func (m *Manager) changeLocked(ctx context.Context, vg, lv string, inv invocation, unlock func()) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.options.ChangeTimeout)
 	defer cancel()
 	m.hung.start(vg)

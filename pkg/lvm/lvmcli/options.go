@@ -15,6 +15,8 @@ type Options struct {
 	// ReportTimeout ends a report, ChangeTimeout the wait for a changing command, where the context does not do
 	// so earlier; 30 seconds and one minute if zero.
 	ReportTimeout, ChangeTimeout time.Duration
+	// LockDirectory is LVM's global/locking_dir; DefaultLockDirectory if empty.
+	LockDirectory string
 	// Observe learns of every execution; nil is allowed.
 	Observe Observer
 }
@@ -30,11 +32,15 @@ type Observer func(command, code string, duration time.Duration)
 const DefaultConfig = `activation{udev_sync=0 udev_rules=0 verify_udev_operations=0}` +
 	` devices{obtain_device_list_from_udev=0 hints="none"} global{notify_dbus=0}`
 
+// DefaultLockDirectory is where LVM keeps its own locks, the host's and a container's that shares it.
+const DefaultLockDirectory = "/run/lock/lvm"
+
 func (o Options) withDefaults() Options {
 	o.Binary = cmp.Or(o.Binary, "lvm")
 	o.Config = cmp.Or(o.Config, DefaultConfig)
 	o.ReportTimeout = cmp.Or(o.ReportTimeout, 30*time.Second)
 	o.ChangeTimeout = cmp.Or(o.ChangeTimeout, time.Minute)
+	o.LockDirectory = cmp.Or(o.LockDirectory, DefaultLockDirectory)
 	if o.Observe == nil {
 		o.Observe = func(string, string, time.Duration) {}
 	}

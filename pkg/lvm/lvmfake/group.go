@@ -107,3 +107,31 @@ func (g *group) release(name string) {
 	delete(g.taken, name)
 	g.LogicalVolumes = slices.DeleteFunc(g.LogicalVolumes, func(lv lvm.LogicalVolume) bool { return lv.Name == name })
 }
+
+// absorb moves the donor's extents to the LV, and returns the size that the LV then has.
+func (g *group) absorb(request lvm.AbsorbRequest) (int64, error) {
+	donor, err := g.owned(request.Donor)
+	if err != nil {
+		return 0, err
+	}
+	if donor.UUID != request.DonorUUID {
+		return 0, fmt.Errorf("logical volume %s/%s is another one now: %w", g.Name, donor.Name, lvm.ErrNotFound)
+	}
+	if donor.Open {
+		return 0, fmt.Errorf("logical volume %s/%s: %w", g.Name, donor.Name, lvm.ErrInUse)
+	}
+	if _, err := g.owned(request.Name); err != nil {
+		return 0, err
+	}
+	bytes, taken := donor.SizeBytes, g.taken[donor.Name]
+	g.release(donor.Name)
+	for i := range g.PhysicalVolumes {
+		pv := &g.PhysicalVolumes[i]
+		pv.FreeBytes -= taken[pv.Name]
+		g.taken[request.Name][pv.Name] += taken[pv.Name]
+	}
+	lv := g.find(request.Name)
+	lv.SizeBytes += bytes
+	g.Seqno += 2
+	return lv.SizeBytes, nil
+}

@@ -2,6 +2,7 @@ package lvmfake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ const (
 	Create   Operation = "create"
 	Finish   Operation = "finish"
 	Extend   Operation = "extend"
+	Absorb   Operation = "absorb"
 	Remove   Operation = "remove"
 	Activate Operation = "activate"
 )
@@ -123,6 +125,24 @@ func (m *Manager) Extend(ctx context.Context, request lvm.ExtendRequest) error {
 		g.Seqno++
 		return m.sizeFile(g.Name, lv.Name, size)
 	})
+}
+
+// Absorb implements lvm.Manager.
+func (m *Manager) Absorb(ctx context.Context, request lvm.AbsorbRequest) (lvm.Report, error) {
+	var report lvm.Report
+	err := m.run(ctx, Absorb, request.VolumeGroup, request.Name, func() error {
+		g, err := m.changeable(request.VolumeGroup)
+		if err != nil {
+			return err
+		}
+		size, err := g.absorb(request)
+		if err != nil {
+			return err
+		}
+		report = m.reportLocked([]string{g.Name})
+		return errors.Join(m.removeFile(g.Name, request.Donor), m.sizeFile(g.Name, request.Name, size))
+	})
+	return report, err
 }
 
 // Remove implements lvm.Manager.

@@ -34,6 +34,8 @@ func Run(t *testing.T, newEnvironment func(t *testing.T) *Environment) {
 		{"finish refuses what is not ours or not there", finishRefused},
 		{"a volume grows and never shrinks", extendGrows},
 		{"extend refuses without room, and what is not ours or not there", extendRefused},
+		{"a volume absorbs another one, wherever that lies", absorbs},
+		{"absorb refuses what is not the donor, in use or not ours", absorbRefused},
 		{"remove gives the extents back, and again is no error", removeTwice},
 		{"remove never touches what does not carry the exact tag", removeForeign},
 		{"an open volume is not removed", removeOpen},

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -20,7 +21,7 @@ func readTar(t *testing.T, in io.Reader) ([]*tar.Header, map[string][]byte) {
 	contents := map[string][]byte{}
 	for archive := tar.NewReader(in); ; {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return headers, contents
 		}
 		if err != nil {

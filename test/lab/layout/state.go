@@ -85,9 +85,6 @@ func (s State) Etcd() string { return s.join("etcd") }
 // EtcdSnapshot is the copy of etcd's data called name.
 func (s State) EtcdSnapshot(name string) string { return s.join("etcd-snapshots", name) }
 
-// Images is the directory in which images are made.
-func (s State) Images() string { return s.join("images") }
-
 // ProductLayers is the file with the digests of the product's image layers that the nodes have.
 func (s State) ProductLayers() string { return s.join("product-layers.json") }
 

@@ -24,10 +24,8 @@ func Main() bool {
 	case os.Getpid() == 1:
 		initProcess(path)
 	case len(os.Args) > 1 && os.Args[1] == servicesArgument:
-		if err := services(path); err != nil {
-			say("%v", err)
-			os.Exit(1)
-		}
+		say("%v", services(path))
+		os.Exit(1)
 	default:
 		return false
 	}

@@ -29,15 +29,27 @@ func (p *Preparer) driverRootLayer(ctx context.Context) (image.Layer, error) {
 	if p.driverRoot != nil {
 		return *p.driverRoot, nil
 	}
-	files, err := packageFiles(ctx)
-	if err != nil {
-		return image.Layer{}, err
+	layer, err := p.findDriverRoot(ctx)
+	if err != nil && ctx.Err() == nil {
+		// apt's lists are missing, or so old that the mirror no longer has what they name.
+		p.Progress("updating apt's package lists")
+		if output, updateErr := exec.CommandContext(ctx, "apt-get", "update").CombinedOutput(); updateErr != nil {
+			return image.Layer{}, errors.Join(err, fmt.Errorf("apt-get update: %w: %s", updateErr, output))
+		}
+		layer, err = p.findDriverRoot(ctx)
 	}
-	layer, err := p.makeDriverRoot(ctx, files)
 	if err == nil {
 		p.driverRoot = &layer
 	}
 	return layer, err
+}
+
+func (p *Preparer) findDriverRoot(ctx context.Context) (image.Layer, error) {
+	files, err := packageFiles(ctx)
+	if err != nil {
+		return image.Layer{}, err
+	}
+	return p.makeDriverRoot(ctx, files)
 }
 
 func (p *Preparer) makeDriverRoot(ctx context.Context, files []string) (image.Layer, error) {
@@ -74,7 +86,7 @@ func packageFiles(ctx context.Context) ([]string, error) {
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			return nil, fmt.Errorf("apt-get cannot find the packages of the driver image (is apt-get update needed?): %s", exit.Stderr)
+			return nil, fmt.Errorf("apt-get cannot find the packages of the driver image: %s", exit.Stderr)
 		}
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"github.com/berth-dev/berth/test/lab/image"
@@ -68,17 +67,17 @@ func (p *Preparer) StockImages(ctx context.Context, programs map[string]string) 
 	}, nil
 }
 
-// ProductImages builds the project's own images. Their layers are written into dir.
-func (p *Preparer) ProductImages(ctx context.Context, dir string) ([]image.Image, error) {
+// ProductImages builds the project's own images.
+func (p *Preparer) ProductImages(ctx context.Context) ([]image.Image, error) {
 	root, err := p.driverRootLayer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	driver, err := p.productLayer(ctx, dir, "driver")
+	driver, err := p.productLayer(ctx, "driver")
 	if err != nil {
 		return nil, err
 	}
-	scheduler, err := p.productLayer(ctx, dir, "scheduler")
+	scheduler, err := p.productLayer(ctx, "scheduler")
 	if err != nil {
 		return nil, err
 	}
@@ -119,13 +118,23 @@ func imagesKey(images []image.Image) string {
 	return key(parts...)
 }
 
-func (p *Preparer) productLayer(ctx context.Context, dir, name string) (image.Layer, error) {
-	program := filepath.Join(dir, name)
-	defer os.Remove(program)
-	if err := p.Compile(ctx, "./cmd/"+name, program); err != nil {
+func (p *Preparer) productLayer(ctx context.Context, name string) (image.Layer, error) {
+	program, err := p.Compile(ctx, "./cmd/"+name)
+	if err != nil {
 		return image.Layer{}, err
 	}
-	return image.WriteLayer(program+".tar", programEntries("usr/local/bin/"+name, program))
+	return p.fileLayer("product-"+name, "usr/local/bin/"+name, program)
+}
+
+// fileLayer holds one program, known by its content.
+func (p *Preparer) fileLayer(layer, name, program string) (image.Layer, error) {
+	sum, err := fileKey(program)
+	if err != nil {
+		return image.Layer{}, err
+	}
+	return p.cachedLayer(layer, sum, func(path string) (image.Layer, error) {
+		return image.WriteLayer(path, programEntries(name, program))
+	})
 }
 
 // programEntries lists a program with the directories above it, and a /tmp that any user can write.
@@ -147,18 +156,11 @@ func (p *Preparer) programLayer(name, program string) (image.Layer, error) {
 }
 
 func (p *Preparer) pauseLayer(ctx context.Context) (image.Layer, error) {
-	source, err := os.ReadFile(filepath.Join(p.Repo, "test", "lab", "cmd", "pause", "main.go"))
+	program, err := p.Compile(ctx, "./test/lab/cmd/pause")
 	if err != nil {
 		return image.Layer{}, err
 	}
-	return p.cachedLayer("pause", key(string(source)), func(path string) (image.Layer, error) {
-		program := path + ".program"
-		defer os.Remove(program)
-		if err := p.Compile(ctx, "./test/lab/cmd/pause", program); err != nil {
-			return image.Layer{}, err
-		}
-		return image.WriteLayer(path, programEntries("pause", program))
-	})
+	return p.fileLayer("pause", "pause", program)
 }
 
 // busyboxProgram is the static busybox of Debian's busybox-static.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,14 +54,18 @@ func (p *Preparer) Programs(ctx context.Context) (map[string]string, error) {
 	return programs, nil
 }
 
-// Compile builds a package of the checkout into the file out.
-func (p *Preparer) Compile(ctx context.Context, pkg, out string) error {
-	return toolchain.Compile(ctx, p.Repo, pkg, out)
+// Compile builds a package of the checkout and returns the path of the program. The path is the same every time, as go
+// build links a program again only when the one that is there differs. The caller holds Lock.
+func (p *Preparer) Compile(ctx context.Context, pkg string) (string, error) {
+	dir := filepath.Join(p.Cache, "lab", "programs")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, filepath.Base(pkg))
+	return program, toolchain.Compile(ctx, p.Repo, pkg, program)
 }
 
 func (p *Preparer) layers() string { return filepath.Join(p.Cache, "lab", "layers") }
-
-func (p *Preparer) disks() string { return filepath.Join(p.Cache, "lab", "disks") }
 
 // Lock keeps other processes from making or removing layers and disks until unlock is called. The methods that return
 // layers and disks are called under it.
@@ -129,6 +134,20 @@ const keyLength = 16
 func key(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])[:keyLength]
+}
+
+// fileKey hashes a file's content.
+func fileKey(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:keyLength], nil
 }
 
 func exists(path string) bool {

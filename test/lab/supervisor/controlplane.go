@@ -41,12 +41,19 @@ func newControlPlane(state layout.State, config layout.Config) *controlPlane {
 		Scheduler:         c.schedulerArgs(),
 	}
 	for name, list := range args {
-		c.services[name] = &service{command: command{
+		c.services[name] = &service{patience: patience, command: command{
 			name: name, path: config.Program(name), args: list, dir: state.Dir(), log: state.Logs(name),
 		}}
 	}
+	c.services[Etcd].patience = etcdPatience
 	return c
 }
+
+const (
+	// patience is short: the API server waits for its watchers before it ends, and nothing but etcd has state to lose.
+	patience     = 500 * time.Millisecond
+	etcdPatience = 10 * time.Second
+)
 
 const etcdURL = "http://127.0.0.1:2379"
 

@@ -92,8 +92,10 @@ func (p *process) stop(limit time.Duration) {
 type service struct {
 	mu      sync.Mutex
 	command command
-	process *process
-	wanted  bool
+	// patience is the time from asking the process to end until it is killed.
+	patience time.Duration
+	process  *process
+	wanted   bool
 }
 
 const restartDelay = time.Second
@@ -143,7 +145,7 @@ func (s *service) stop() {
 		return
 	}
 	s.wanted = false
-	s.process.stop(10 * time.Second)
+	s.process.stop(s.patience)
 }
 
 func (s *service) state() string {
