@@ -104,7 +104,7 @@ func (c *Controller) expand(ctx context.Context, follower *follower, lv *v1alpha
 			return nil, fmt.Errorf("volume %s is being removed: %w", lv.Name, ErrPrecondition)
 		case last.Status.AllocatedBytes >= wanted:
 			return last, nil
-		case refusedGrowth(last) && last.Generation == lv.Generation:
+		case last.GrowthRefused() && last.Generation == lv.Generation:
 			return c.revert(ctx, last, wanted)
 		}
 		select {
@@ -119,7 +119,7 @@ func (c *Controller) expand(ctx context.Context, follower *follower, lv *v1alpha
 // back, so that the agent sees a new generation and answers anew.
 func (c *Controller) resize(ctx context.Context, lv *v1alpha1.LogicalVolume, wanted int64) (*v1alpha1.LogicalVolume, error) {
 	var err error
-	if refusedGrowth(lv) && lv.Spec.SizeBytes > lv.Status.AllocatedBytes {
+	if lv.GrowthRefused() && lv.Spec.SizeBytes > lv.Status.AllocatedBytes {
 		if lv, err = c.setSize(ctx, lv, lv.Status.AllocatedBytes); err != nil {
 			return nil, err
 		}
@@ -135,19 +135,6 @@ func (c *Controller) setSize(ctx context.Context, lv *v1alpha1.LogicalVolume, si
 	patch.Metadata.ResourceVersion = lv.ResourceVersion
 	patch.Spec.SizeBytes = size
 	return patchSpec(ctx, c.volumes, lv, patch)
-}
-
-// refusedGrowth says that the agent has answered the size now ordered, and not by making it.
-func refusedGrowth(lv *v1alpha1.LogicalVolume) bool {
-	if lv.Status.ObservedGeneration != lv.Generation {
-		return false
-	}
-	switch parseCode(lv.Status.Code) {
-	case codes.OutOfRange, codes.InvalidArgument, codes.ResourceExhausted, codes.FailedPrecondition:
-		return true
-	}
-	// Aborted, Unavailable and no code at all: the agent is at it.
-	return false
 }
 
 // revert takes a refused size back and returns the refusal. When the agent made it after all in between, that is

@@ -100,6 +100,10 @@ func TestExpansionHoldsTheDifference(t *testing.T) {
 	grown.Spec.SizeBytes, grown.Generation = 5*gib, 2
 	f.ObserveVolume(grown)
 	f.wantFree(t, "a", 5, "7 less the 2 that are asked for")
+	busy := grown.DeepCopy()
+	busy.Status.Code, busy.Status.ObservedGeneration = "Aborted", 2
+	f.ObserveVolume(busy)
+	f.wantFree(t, "a", 5, "the agent tries again, and then takes the bytes")
 	refused := grown.DeepCopy()
 	refused.Status.Code, refused.Status.ObservedGeneration = "OutOfRange", 2
 	f.ObserveVolume(refused)

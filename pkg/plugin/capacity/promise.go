@@ -55,7 +55,7 @@ func newVolume(object *v1alpha1.LogicalVolume, now time.Time) *volume {
 		phase: object.Status.Phase, code: object.Status.Code, allocatedBytes: object.Status.AllocatedBytes,
 		group: object.Status.VolumeGroup, createdAt: object.CreationTimestamp.Time,
 	}
-	v.growthRefused = v.phase == v1alpha1.PhaseReady && v.code != "" && object.Status.ObservedGeneration == object.Generation
+	v.growthRefused = object.GrowthRefused()
 	if v.phase == v1alpha1.PhaseReady {
 		v.readyAt = now
 	}
