@@ -17,7 +17,7 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
-// ErrNotReady: the volume is there but not to be used: being made, refused, lost, or ordered Absent.
+// ErrNotReady means that the volume is there but not to be used: being made, refused, lost, or ordered Absent.
 var ErrNotReady = errors.New("volume is not ready")
 
 // StageInfo is what staging a volume takes.

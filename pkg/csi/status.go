@@ -12,7 +12,7 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
-// ErrPrecondition: the volume is not in the state that the call needs. Implementations of Volumes wrap it too.
+// ErrPrecondition means that the volume is not in the state that the call needs. Implementations of Volumes wrap it too.
 var ErrPrecondition = errors.New("precondition does not hold")
 
 // Errors of this package, beside those of lvm and of the context.

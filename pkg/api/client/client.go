@@ -35,11 +35,11 @@ type Resource[T, L any] interface {
 	Patch(ctx context.Context, name string, patchType types.PatchType, data []byte, options metav1.PatchOptions, subresources ...string) (T, error)
 }
 
-// NodeStorages and LogicalVolumes are the two resources.
-type (
-	NodeStorages   = Resource[*v1alpha1.NodeStorage, *v1alpha1.NodeStorageList]
-	LogicalVolumes = Resource[*v1alpha1.LogicalVolume, *v1alpha1.LogicalVolumeList]
-)
+// NodeStorages is the resource of NodeStorage objects.
+type NodeStorages = Resource[*v1alpha1.NodeStorage, *v1alpha1.NodeStorageList]
+
+// LogicalVolumes is the resource of LogicalVolume objects.
+type LogicalVolumes = Resource[*v1alpha1.LogicalVolume, *v1alpha1.LogicalVolumeList]
 
 // Interface is a client of both resources.
 type Interface interface {

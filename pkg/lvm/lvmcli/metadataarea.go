@@ -3,6 +3,7 @@ package lvmcli
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,7 +49,7 @@ func Fingerprint(devicePath string) (string, error) {
 func fingerprint(device io.ReaderAt) (string, error) {
 	head := alignedBuffer(readSize)
 	n, err := device.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	head = head[:n]

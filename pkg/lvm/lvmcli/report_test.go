@@ -221,7 +221,7 @@ func TestClassify(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			err := classify("lvcreate", result{stderr: c.stderr, code: 5})
 			for _, known := range []error{lvm.ErrNoSpace, lvm.ErrInvalidSize, lvm.ErrExists, lvm.ErrNotFound, lvm.ErrInUse, lvm.ErrUnusable, lvm.ErrBusy} {
-				if errors.Is(err, known) != (known == c.want) {
+				if errors.Is(err, known) != errors.Is(c.want, known) {
 					t.Errorf("error %v, want %v", err, c.want)
 				}
 			}
