@@ -85,8 +85,8 @@ e2e: $(LAB) ## Real LVM, sidecars and kubelets: the LVM contract, CSI sanity and
 	hack/e2e.sh $(LAB)
 
 .PHONY: bench
-bench: ## Scheduling and volume benchmarks
-	go test -run '^$$' -bench . -benchmem -timeout 30m ./pkg/...
+bench: $(LAB) ## Time and LVM executions of CreateVolume in a lab cluster, against raw lvcreate
+	hack/bench.sh $(LAB)
 
 # Keeping the house ----------------------------------------------------------------------------------------------------
 .PHONY: update

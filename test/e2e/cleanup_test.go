@@ -5,8 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +15,15 @@ import (
 
 // leaveNothing deletes a test's namespace and checks that every trace of its volumes goes: PersistentVolumes,
 // LogicalVolumes, LVs and mounts on the nodes. The test's own context has ended by then.
-func leaveNothing(t *testing.T, ns string, before map[string]map[string]string) {
+func leaveNothing(t *testing.T, ns string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if t.Failed() {
 		dump(ctx, t, ns)
+	}
+	volumes, err := volumesOf(ctx, ns)
+	if err != nil {
+		t.Error(err)
 	}
 	if err := kube.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
@@ -29,7 +31,7 @@ func leaveNothing(t *testing.T, ns string, before map[string]map[string]string) 
 	}
 	problem, start := "", time.Now()
 	for ctx.Err() == nil {
-		if problem = remains(ctx, ns, before); problem == "" {
+		if problem = remains(ctx, ns, volumes); problem == "" {
 			t.Logf("nothing is left %s after the namespace was deleted", time.Since(start).Round(time.Second))
 			return
 		}
@@ -38,43 +40,49 @@ func leaveNothing(t *testing.T, ns string, before map[string]map[string]string) 
 	t.Errorf("left behind by namespace %s: %s", ns, problem)
 }
 
-func remains(ctx context.Context, ns string, before map[string]map[string]string) string {
+// volumesOf returns the volume IDs of a namespace's claims.
+func volumesOf(ctx context.Context, ns string) ([]string, error) {
+	pvcs, err := kube.CoreV1().PersistentVolumeClaims(ns).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, pvc := range pvcs.Items {
+		ids = append(ids, "pvc-"+string(pvc.UID))
+	}
+	return ids, nil
+}
+
+func remains(ctx context.Context, ns string, volumes []string) string {
 	if _, err := kube.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		return fmt.Sprintf("the namespace (%v)", err)
 	}
-	pvs, err := kube.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err.Error()
-	}
-	for _, pv := range pvs.Items {
-		if pv.Spec.ClaimRef != nil && pv.Spec.ClaimRef.Namespace == ns {
-			return "PersistentVolume " + pv.Name
+	for _, volume := range volumes {
+		if _, err := kube.CoreV1().PersistentVolumes().Get(ctx, volume, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return fmt.Sprintf("PersistentVolume %s (%v)", volume, err)
+		}
+		if _, err := berth.LogicalVolumes().Get(ctx, volume, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return fmt.Sprintf("LogicalVolume %s (%v)", volume, err)
 		}
 	}
-	lvs, err := berth.LogicalVolumes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err.Error()
-	}
-	for _, lv := range lvs.Items {
-		if lv.Spec.ClaimRef.Namespace == ns {
-			return "LogicalVolume " + lv.Name
-		}
-	}
-	return remainsOnNodes(ctx, before)
+	return remainsOnNodes(ctx, ns, volumes)
 }
 
-// remainsOnNodes looks for LVs and mounts of volumes that were not there before. Device-mapper doubles the hyphens of
-// names, so a mount's device is compared without them.
-func remainsOnNodes(ctx context.Context, before map[string]map[string]string) string {
-	script := "lvs --noheadings -o lv_name " + volumeGroup + "; awk '{print $1}' /proc/mounts | sed -n 's,^/dev/mapper/" + volumeGroup + "-,,p' | sed s,--,-,g"
-	for _, node := range slices.Sorted(maps.Keys(before)) {
+// remainsOnNodes looks for LVs tagged with a claim of the namespace and for mounts of its volumes. Device-mapper doubles
+// the hyphens of names, so a mount's device is compared without them.
+func remainsOnNodes(ctx context.Context, ns string, volumes []string) string {
+	script := "lvs --noheadings -o lv_name,lv_tags " + volumeGroup + " | grep -F berth.dev/claim=" + ns + "/; sed s,--,-,g /proc/mounts"
+	for _, node := range nodes {
 		out, err := tryLab(ctx, "node", node, "--", "sh", "-c", script)
 		if err != nil {
 			return err.Error()
 		}
-		for name := range strings.FieldsSeq(out) {
-			if _, known := before[node][name]; !known {
-				return "LV or mount of " + name + " on " + node
+		if strings.Contains(out, "berth.dev/claim=") {
+			return "an LV on " + node
+		}
+		for _, volume := range volumes {
+			if strings.Contains(out, volume) {
+				return "a mount of " + volume + " on " + node
 			}
 		}
 	}

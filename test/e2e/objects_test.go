@@ -31,11 +31,7 @@ func namespace(t *testing.T) string {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
 	createNamespace(t, name)
-	before := map[string]map[string]string{}
-	for _, node := range nodes {
-		before[node] = logicalVolumes(t, node)
-	}
-	t.Cleanup(func() { leaveNothing(t, name, before) })
+	t.Cleanup(func() { leaveNothing(t, name) })
 	return name
 }
 

@@ -36,7 +36,7 @@ func freeBytes(t *testing.T, node string) int64 {
 func settled(t *testing.T) {
 	t.Helper()
 	for _, node := range nodes {
-		eventually(t, 30*time.Second, func() string {
+		eventually(t, time.Minute, func() string {
 			out := strings.TrimSpace(onNode(t, node, "vgs --noheadings --nosuffix --units b -o vg_free "+volumeGroup))
 			if got := fmt.Sprint(freeBytes(t, node)); got != out {
 				return fmt.Sprintf("%s reports %s free bytes, LVM has %s", node, got, out)
@@ -65,7 +65,7 @@ func TestPlacementFollowsFreeBytes(t *testing.T) {
 		want := freest(t)
 		name := fmt.Sprintf("pod-%d", i)
 		createPod(t, ns, name, claim(shippedClass, "3Gi"))
-		if got := running(t, ns, name, time.Minute).Spec.NodeName; got != want {
+		if got := running(t, ns, name, 3*time.Minute).Spec.NodeName; got != want {
 			t.Errorf("%s runs on %s, and %s had the most free bytes", name, got, want)
 		}
 		settled(t)
@@ -83,13 +83,13 @@ func TestClaimsOfOnePodAreSummed(t *testing.T) {
 
 	half = fmt.Sprint(most/2 - 4<<20)
 	createPod(t, ns, "fitting", claim(shippedClass, half), claim(shippedClass, half))
-	running(t, ns, "fitting", time.Minute)
+	running(t, ns, "fitting", 3*time.Minute)
 }
 
 // waitsForSpace waits until a pod is refused by every node and its events say why in bytes.
 func waitsForSpace(t *testing.T, ns, name string) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() string {
+	eventually(t, time.Minute, func() string {
 		events := eventsOf(t, ns, name)
 		if strings.Contains(events, "FailedScheduling") && strings.Contains(events, "free bytes") {
 			return ""
@@ -166,7 +166,7 @@ func TestOverSubscription(t *testing.T) {
 	for _, name := range runs[:2] {
 		deleteClaimAndPod(t, ns, name)
 	}
-	lastGone, secondPlaced := within(t, gone, time.Minute), within(t, placed, time.Minute)
+	lastGone, secondPlaced := within(t, gone, 3*time.Minute), within(t, placed, 3*time.Minute)
 	t.Logf("two waiting pods have a node %s after the LVs are gone", secondPlaced.Sub(lastGone).Round(time.Millisecond))
 	if secondPlaced.Sub(lastGone) > 2*time.Second {
 		t.Errorf("two waiting pods have a node %s after the LVs are gone; want at most 2s", secondPlaced.Sub(lastGone))
@@ -276,10 +276,11 @@ func within(t *testing.T, moment <-chan time.Time, limit time.Duration) time.Tim
 
 // A class with a parameter that Berth does not know is refused by name, in scheduling already.
 func TestUnknownParameterIsRefusedByName(t *testing.T) {
+	t.Parallel()
 	ns := namespace(t)
 	class := storageClass(t, "typo", map[string]string{"devceClass": "ssd"})
 	createPod(t, ns, "pod", claim(class, "1Gi"))
-	eventually(t, 30*time.Second, func() string {
+	eventually(t, time.Minute, func() string {
 		if events := eventsOf(t, ns, "pod"); !strings.Contains(events, "devceClass") {
 			return "events: " + events
 		}

@@ -19,9 +19,10 @@ import (
 
 // An agent's token, stolen from its pod, writes nothing about other nodes.
 func TestStolenAgentToken(t *testing.T) {
+	t.Parallel()
 	ns := namespace(t)
 	createPod(t, ns, "pod", claim(shippedClass, "64Mi"))
-	victim := running(t, ns, "pod", time.Minute).Spec.NodeName
+	victim := running(t, ns, "pod", 3*time.Minute).Spec.NodeName
 	volume := volumeOf(t, ns, "pod")
 	thief := nodes[0]
 	if thief == victim {

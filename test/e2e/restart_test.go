@@ -55,9 +55,10 @@ func killInTurn(ctx context.Context) int {
 
 // Pods that do not use Berth are placed by its scheduler all the same.
 func TestPodWithoutVolumes(t *testing.T) {
+	t.Parallel()
 	ns := namespace(t)
 	createPod(t, ns, "pod")
-	running(t, ns, "pod", time.Minute)
+	running(t, ns, "pod", 3*time.Minute)
 	if events, err := kube.CoreV1().Events(ns).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=Scheduled"}); err != nil || len(events.Items) == 0 {
 		t.Errorf("no event Scheduled: %v", err)
 	}

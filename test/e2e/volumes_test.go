@@ -20,10 +20,11 @@ const (
 func TestFileSystems(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
+			t.Parallel()
 			ns := namespace(t)
 			class := storageClass(t, fs, map[string]string{"csi.storage.k8s.io/fstype": fs})
 			createPod(t, ns, "pod", claim(class, "512Mi"))
-			node := running(t, ns, "pod", time.Minute).Spec.NodeName
+			node := running(t, ns, "pod", 3*time.Minute).Spec.NodeName
 			if mounted := inPod(t, ns, "pod", "grep ' /data ' /proc/mounts"); !strings.Contains(mounted, " "+fs+" ") {
 				t.Errorf("mounted as %q, want %s", mounted, fs)
 			}
@@ -31,7 +32,7 @@ func TestFileSystems(t *testing.T) {
 
 			deletePod(t, ns, "pod")
 			createPod(t, ns, "pod", claim(class, "512Mi"))
-			if got := running(t, ns, "pod", time.Minute).Spec.NodeName; got != node {
+			if got := running(t, ns, "pod", 3*time.Minute).Spec.NodeName; got != node {
 				t.Errorf("the pod came back on %s, its volume is on %s", got, node)
 			}
 			if got := inPod(t, ns, "pod", readData); got != sum {
@@ -53,19 +54,21 @@ func grow(t *testing.T, ns, fs string) {
 	if _, err := kube.CoreV1().PersistentVolumeClaims(ns).Update(t.Context(), pvc, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 2*time.Minute, func() string {
-		size := strings.TrimSpace(inPod(t, ns, "pod", "df -k /data | awk 'NR==2 {print ($2 > 800000)}'"))
+	// The kubelet looks at a mounted volume's size about once a minute.
+	eventually(t, 4*time.Minute, func() string {
+		size := strings.TrimSpace(inPod(t, ns, "pod", "df -Pk /data | awk 'NR==2 {print ($2 > 800000)}'"))
 		if size == "1" {
 			return ""
 		}
-		return fs + " did not grow: " + inPod(t, ns, "pod", "df -k /data") + eventsOf(t, ns, "pod")
+		return fs + " did not grow: " + inPod(t, ns, "pod", "df -Pk /data") + eventsOf(t, ns, "pod")
 	})
 }
 
 func TestRawBlock(t *testing.T) {
+	t.Parallel()
 	ns := namespace(t)
 	createPod(t, ns, "pod", blockClaim(shippedClass, "256Mi"))
-	node := running(t, ns, "pod", time.Minute).Spec.NodeName
+	node := running(t, ns, "pod", 3*time.Minute).Spec.NodeName
 	if size := strings.TrimSpace(inPod(t, ns, "pod", "blockdev --getsize64 /dev/data")); size != "268435456" {
 		t.Errorf("the device has %s bytes, want 268435456", size)
 	}
@@ -76,7 +79,7 @@ func TestRawBlock(t *testing.T) {
 	inPod(t, ns, "pod", "echo mark | dd of=/dev/data bs=512 seek=100 conv=fsync,sync 2>/dev/null")
 	deletePod(t, ns, "pod")
 	createPod(t, ns, "pod", blockClaim(shippedClass, "256Mi"))
-	if got := running(t, ns, "pod", time.Minute).Spec.NodeName; got != node {
+	if got := running(t, ns, "pod", 3*time.Minute).Spec.NodeName; got != node {
 		t.Errorf("the pod came back on %s, its volume is on %s", got, node)
 	}
 	if got := inPod(t, ns, "pod", "dd if=/dev/data bs=512 skip=100 count=1 2>/dev/null | head -c 4"); got != "mark" {
@@ -88,7 +91,7 @@ func TestRawBlock(t *testing.T) {
 func TestPowerCut(t *testing.T) {
 	ns := namespace(t)
 	createPod(t, ns, "pod", claim(shippedClass, "512Mi"))
-	node := running(t, ns, "pod", time.Minute).Spec.NodeName
+	node := running(t, ns, "pod", 3*time.Minute).Spec.NodeName
 	sum := inPod(t, ns, "pod", writeData)
 	powerCycle(t, node)
 	eventually(t, 3*time.Minute, func() string {
