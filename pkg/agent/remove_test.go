@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,12 +112,13 @@ func TestRemoveWhileFormatting(t *testing.T) {
 func TestRemoveWaitsForHungCreate(t *testing.T) {
 	inBubble(t, func(r *rig) {
 		r.start()
-		hung := true
+		var hung atomic.Bool
+		hung.Store(true)
 		r.manager.SetHooks(func(_ context.Context, o lvmfake.Operation, _, _ string) error {
 			if o == lvmfake.Create {
 				return lvm.ErrHung
 			}
-			if o == lvmfake.Remove && hung {
+			if o == lvmfake.Remove && hung.Load() {
 				return lvm.ErrBusy
 			}
 			return nil
@@ -129,7 +131,7 @@ func TestRemoveWaitsForHungCreate(t *testing.T) {
 		if err := r.manager.AddLogicalVolume("vg0", "v", gi, lvm.TagOwned); err != nil {
 			t.Fatal(err)
 		}
-		hung = false
+		hung.Store(false)
 		r.wait(2 * time.Minute)
 		if r.get("v") != nil || r.onDisk("v") != nil {
 			t.Errorf("object %v, LV %v: want neither", r.get("v"), r.onDisk("v"))
