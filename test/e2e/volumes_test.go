@@ -18,6 +18,7 @@ const (
 )
 
 func TestFileSystems(t *testing.T) {
+	t.Parallel()
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
 			t.Parallel()
