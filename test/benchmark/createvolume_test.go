@@ -16,6 +16,7 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -158,7 +159,8 @@ func executions(t *testing.T) float64 {
 		t.Fatal(err)
 	}
 	defer func() { _ = reply.Body.Close() }()
-	families, err := new(expfmt.TextParser).TextToMetricFamilies(reply.Body)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(reply.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
