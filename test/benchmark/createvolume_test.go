@@ -26,7 +26,7 @@ import (
 
 const (
 	volumeGroup = "berth"
-	sizeBytes   = 256 << 20
+	sizeBytes   = 512 << 20
 	rounds      = 15
 )
 
