@@ -1,9 +1,11 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -29,6 +31,10 @@ type command struct {
 	env  []string
 	// log is appended to.
 	log string
+	// pinned runs the child on one processor, the one of this number among those that the supervisor may use, counted
+	// round.
+	pinned bool
+	number int
 }
 
 func start(c command) (*process, error) {
@@ -41,12 +47,43 @@ func start(c command) (*process, error) {
 	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	run := cmd.Start
+	if c.pinned {
+		run = func() error { return onProcessor(c.number, cmd.Start) }
+	}
+	if err := run(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
 	p := &process{name: c.name, cmd: cmd, ended: make(chan struct{})}
 	go p.watch()
 	return p, nil
+}
+
+// onProcessor calls start in a thread that may use one processor only, which the child inherits.
+func onProcessor(number int, start func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return fmt.Errorf("read the processors: %w", err)
+	}
+	one.Set(nth(&all, number%all.Count()))
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return fmt.Errorf("pin to a processor: %w", err)
+	}
+	return errors.Join(start(), unix.SchedSetaffinity(0, &all))
+}
+
+// nth is the number of the set's n-th processor, counted from 0; the set has more than n.
+func nth(set *unix.CPUSet, n int) int {
+	for cpu := 0; ; cpu++ {
+		if set.IsSet(cpu) {
+			if n == 0 {
+				return cpu
+			}
+			n--
+		}
+	}
 }
 
 func (p *process) watch() {
