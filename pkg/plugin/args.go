@@ -23,6 +23,16 @@ const (
 	LeastFree Strategy = "LeastFree"
 )
 
+// InFlight names how the volumes that a node is still making count in its rank.
+type InFlight string
+
+const (
+	// Spread shares a burst out over the nodes, in proportion to their bytes left.
+	Spread InFlight = "Spread"
+	// Ignore ranks by bytes alone.
+	Ignore InFlight = "Ignore"
+)
+
 // Bounds and defaults of the arguments.
 const (
 	defaultWeight = 1
@@ -40,6 +50,8 @@ type VolumeGroupCapacityArgs struct {
 
 	// Strategy is MostFree (default) or LeastFree.
 	Strategy Strategy `json:"strategy,omitempty"`
+	// InFlight is Spread (default) or Ignore.
+	InFlight InFlight `json:"inFlight,omitempty"`
 	// ClassWeights weigh the bytes left behind a device class where a pod has claims of several; 1–100, 1 for classes
 	// that are not listed. They do nothing for pods with one class.
 	ClassWeights map[string]int64 `json:"classWeights,omitempty"`
@@ -60,6 +72,9 @@ func (a *VolumeGroupCapacityArgs) SetDefaults() {
 	if a.Strategy == "" {
 		a.Strategy = MostFree
 	}
+	if a.InFlight == "" {
+		a.InFlight = Spread
+	}
 	if a.StalenessSeconds == 0 {
 		a.StalenessSeconds = defaultStalenessSeconds
 	}
@@ -69,6 +84,9 @@ func (a *VolumeGroupCapacityArgs) SetDefaults() {
 func (a *VolumeGroupCapacityArgs) Validate() error {
 	if a.Strategy != MostFree && a.Strategy != LeastFree {
 		return fmt.Errorf("%s args: strategy is %q; allowed are %s, %s", Name, a.Strategy, MostFree, LeastFree)
+	}
+	if a.InFlight != Spread && a.InFlight != Ignore {
+		return fmt.Errorf("%s args: inFlight is %q; allowed are %s, %s", Name, a.InFlight, Spread, Ignore)
 	}
 	if a.StalenessSeconds < minStalenessSeconds {
 		return fmt.Errorf("%s args: stalenessSeconds is %d; the least is %d", Name, a.StalenessSeconds, minStalenessSeconds)

@@ -52,7 +52,7 @@ func TestArgsAreDefaulted(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if args := argsOf(t, config); args.Strategy != MostFree || args.StalenessSeconds != 180 {
+		if args := argsOf(t, config); args.Strategy != MostFree || args.InFlight != Spread || args.StalenessSeconds != 180 {
 			t.Errorf("%s: %+v", name, args)
 		}
 	}
@@ -98,13 +98,15 @@ func TestArgsValidate(t *testing.T) {
 		args VolumeGroupCapacityArgs
 		want string
 	}{
-		{"good", VolumeGroupCapacityArgs{Strategy: LeastFree, StalenessSeconds: 61, ClassWeights: map[string]int64{"ssd": 100}}, ""},
-		{"strategy", VolumeGroupCapacityArgs{Strategy: "Most", StalenessSeconds: 180}, `strategy is "Most"`},
-		{"staleness", VolumeGroupCapacityArgs{Strategy: MostFree, StalenessSeconds: 60}, "stalenessSeconds is 60"},
-		{"weight of 0", VolumeGroupCapacityArgs{Strategy: MostFree, StalenessSeconds: 180, ClassWeights: map[string]int64{"ssd": 0}}, `classWeights["ssd"] is 0`},
-		{"weight too large", VolumeGroupCapacityArgs{Strategy: MostFree, StalenessSeconds: 180, ClassWeights: map[string]int64{"ssd": 101}}, `classWeights["ssd"] is 101`},
-		{"no class", VolumeGroupCapacityArgs{Strategy: MostFree, StalenessSeconds: 180, ClassWeights: map[string]int64{"": 1}}, `classWeights[""]`},
+		{"good", VolumeGroupCapacityArgs{Strategy: LeastFree, InFlight: Ignore, StalenessSeconds: 61, ClassWeights: map[string]int64{"ssd": 100}}, ""},
+		{"strategy", VolumeGroupCapacityArgs{Strategy: "Most"}, `strategy is "Most"`},
+		{"in flight", VolumeGroupCapacityArgs{InFlight: "Count"}, `inFlight is "Count"`},
+		{"staleness", VolumeGroupCapacityArgs{StalenessSeconds: 60}, "stalenessSeconds is 60"},
+		{"weight of 0", VolumeGroupCapacityArgs{ClassWeights: map[string]int64{"ssd": 0}}, `classWeights["ssd"] is 0`},
+		{"weight too large", VolumeGroupCapacityArgs{ClassWeights: map[string]int64{"ssd": 101}}, `classWeights["ssd"] is 101`},
+		{"no class", VolumeGroupCapacityArgs{ClassWeights: map[string]int64{"": 1}}, `classWeights[""]`},
 	} {
+		test.args.SetDefaults()
 		err := test.args.Validate()
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)

@@ -15,18 +15,22 @@ func (pl *VolumeGroupCapacity) PreScore(_ context.Context, cycle fwk.CycleState,
 	return nil
 }
 
-// Score returns the bytes that the pod would leave on the node, or unknownLeft; NormalizeScore makes 0–100 of them.
-// What is promised to other pods is not left.
+// Score returns the bytes that the pod would leave on the node, with the volumes counted that the node is still making,
+// or unknownLeft; NormalizeScore makes 0–100 of them. What is promised to other pods is not left.
 func (pl *VolumeGroupCapacity) Score(_ context.Context, cycle fwk.CycleState, _ *v1.Pod, nodeInfo fwk.NodeInfo) (int64, *fwk.Status) {
 	s := readState(cycle)
 	if s == nil {
 		return unknownLeft, nil
 	}
-	classes, ok := pl.ledger.Left(nodeInfo.Node().Name, s.demand)
+	left, ok := pl.ledger.Left(nodeInfo.Node().Name, s.demand)
 	if !ok {
 		return unknownLeft, nil
 	}
-	return weightedLeft(classes, pl.args.weight), nil
+	bytes := weightedLeft(left.Classes, pl.args.weight)
+	if pl.args.InFlight == Ignore {
+		return bytes, nil
+	}
+	return pl.args.Strategy.spread(bytes, left.BeingMade), nil
 }
 
 // ScoreExtensions is the plugin itself, for NormalizeScore.

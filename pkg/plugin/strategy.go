@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"math"
 	"math/bits"
 
 	fwk "k8s.io/kube-scheduler/framework"
@@ -35,6 +36,25 @@ func weightedLeft(classes []capacity.ClassLeft, weight func(class string) int64)
 		rest += class.LeftBytes % weights * w
 	}
 	return whole + rest/weights
+}
+
+// spread makes a node count for less, the more volumes it is still making:
+//
+//	MostFree   left ÷ (1 + being made)
+//	LeastFree  left × (1 + being made)
+//
+// By bytes alone a burst of small volumes all goes to the emptiest node, whose agent makes them one after another. This
+// shares a burst out in proportion to bytes left (D'Hondt's way of giving seats), and does nothing where pods come one by
+// one.
+func (s Strategy) spread(left int64, beingMade int) int64 {
+	share := 1 + int64(beingMade)
+	if s == MostFree {
+		return left / share
+	}
+	if left > math.MaxInt64/share {
+		return math.MaxInt64
+	}
+	return left * share
 }
 
 // mostFree ranks by bytes left:

@@ -62,3 +62,44 @@ func TestWeightedLeft(t *testing.T) {
 		})
 	}
 }
+
+func TestSpread(t *testing.T) {
+	for _, test := range []struct {
+		name                string
+		left                int64
+		beingMade           int
+		wantMost, wantLeast int64
+	}{
+		{"nothing in flight: bytes, exactly", 12345, 0, 12345, 12345},
+		// 12 ÷ (1+2), 12 × (1+2)
+		{"two in flight", 12, 2, 4, 36},
+		{"no overflow", math.MaxInt64 / 2, 2, math.MaxInt64 / 6, math.MaxInt64},
+		{"nothing left", 0, 3, 0, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := MostFree.spread(test.left, test.beingMade); got != test.wantMost {
+				t.Errorf("MostFree: %d, want %d", got, test.wantMost)
+			}
+			if got := LeastFree.spread(test.left, test.beingMade); got != test.wantLeast {
+				t.Errorf("LeastFree: %d, want %d", got, test.wantLeast)
+			}
+		})
+	}
+}
+
+// Thirty small volumes at once over nodes with 20, 12 and 8 GiB: shared out as the bytes are, 15, 9 and 6.
+func TestSpreadSharesOutABurst(t *testing.T) {
+	free := []int64{20 << 30, 12 << 30, 8 << 30}
+	const size = 1 << 20
+	counts := make([]int, len(free))
+	for range 30 {
+		ranks := make([]int64, len(free))
+		for i := range free {
+			ranks[i] = MostFree.spread(free[i]-size*int64(counts[i]+1), counts[i])
+		}
+		counts[slices.Index(mostFree(ranks), 100)]++
+	}
+	if want := []int{15, 9, 6}; !slices.Equal(counts, want) {
+		t.Errorf("shared out as %v, want %v", counts, want)
+	}
+}

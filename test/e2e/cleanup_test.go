@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,8 +14,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// leaveNothing deletes a test's namespace and checks that every trace of its volumes goes: PersistentVolumes,
-// LogicalVolumes, LVs and mounts on the nodes. The test's own context has ended by then.
+// leaveNothing deletes a test's pods and claims and checks that every trace of their volumes goes: PersistentVolumes,
+// LogicalVolumes, LVs and mounts on the nodes. Its namespace goes last, and nobody waits for that. The test's own context
+// has ended by then.
 func leaveNothing(t *testing.T, ns string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
@@ -25,14 +27,22 @@ func leaveNothing(t *testing.T, ns string) {
 	if err != nil {
 		t.Error(err)
 	}
-	if err := kube.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{}); err != nil {
+	if err := errors.Join(
+		kube.CoreV1().PersistentVolumeClaims(ns).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
+		kube.CoreV1().Pods(ns).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}),
+	); err != nil {
 		t.Error(err)
 		return
 	}
+	defer func() {
+		if err := kube.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	}()
 	problem, start := "", time.Now()
 	for ctx.Err() == nil {
 		if problem = remains(ctx, ns, volumes); problem == "" {
-			t.Logf("nothing is left %s after the namespace was deleted", time.Since(start).Round(time.Second))
+			t.Logf("nothing is left %s after pods and claims were deleted", time.Since(start).Round(time.Second))
 			return
 		}
 		time.Sleep(500 * time.Millisecond)
@@ -54,8 +64,9 @@ func volumesOf(ctx context.Context, ns string) ([]string, error) {
 }
 
 func remains(ctx context.Context, ns string, volumes []string) string {
-	if _, err := kube.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		return fmt.Sprintf("the namespace (%v)", err)
+	pods, err := kube.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
+	if err != nil || len(pods.Items) > 0 {
+		return fmt.Sprintf("%d pods (%v)", len(pods.Items), err)
 	}
 	for _, volume := range volumes {
 		if _, err := kube.CoreV1().PersistentVolumes().Get(ctx, volume, metav1.GetOptions{}); !apierrors.IsNotFound(err) {

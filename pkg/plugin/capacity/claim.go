@@ -72,6 +72,15 @@ type Verdict struct {
 	WantedBytes, FreeBytes int64
 }
 
+// Left is what a demand would leave on a node.
+type Left struct {
+	// Classes are the demand's device classes that the node serves, each once.
+	Classes []ClassLeft
+	// BeingMade is how many volumes of others are promised to the node and not yet Ready. Its agent makes them one
+	// after another.
+	BeingMade int
+}
+
 // ClassLeft is what a demand leaves free in the volume group behind a device class.
 type ClassLeft struct {
 	DeviceClass string

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"slices"
 	"time"
 
 	"github.com/berth-dev/berth/pkg/lvm"
@@ -15,34 +16,38 @@ func (l *Ledger) Evaluate(nodeName string, demand Demand) Verdict {
 	return verdict
 }
 
-// Left returns what the demand would leave free behind each of its device classes on a node where it fits, and
-// whether it does.
-func (l *Ledger) Left(nodeName string, demand Demand) ([]ClassLeft, bool) {
+// Left returns what the demand would leave on a node where it fits, and whether it does.
+func (l *Ledger) Left(nodeName string, demand Demand) (Left, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	verdict, left := l.evaluate(nodeName, demand, nil)
+	verdict, spaces := l.evaluate(nodeName, demand, nil)
 	if verdict.Reason != Fits {
-		return nil, false
+		return Left{}, false
 	}
 	n := l.nodes[nodeName]
-	var classes []ClassLeft
-	seen := map[string]bool{}
+	left := Left{BeingMade: n.beingMade}
 	for _, claim := range demand.Claims {
-		if seen[claim.DeviceClass] {
+		if p := n.promises[claim.VolumeID()]; p != nil && p.beingMade() {
+			left.BeingMade--
+		}
+		if left.has(claim.DeviceClass) {
 			continue
 		}
-		seen[claim.DeviceClass] = true
 		group, ok := n.report.group(claim.DeviceClass)
 		if !ok {
 			continue
 		}
-		space, ok := left[group.name]
+		space, ok := spaces[group.name]
 		if !ok {
 			space = n.left[group.name]
 		}
-		classes = append(classes, ClassLeft{claim.DeviceClass, space.FreeBytes()})
+		left.Classes = append(left.Classes, ClassLeft{claim.DeviceClass, space.FreeBytes()})
 	}
-	return classes, true
+	return left, true
+}
+
+func (l *Left) has(class string) bool {
+	return slices.ContainsFunc(l.Classes, func(c ClassLeft) bool { return c.DeviceClass == class })
 }
 
 // want is what a demand asks of one volume group.

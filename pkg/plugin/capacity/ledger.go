@@ -46,6 +46,8 @@ type node struct {
 	// left is what each volume group offers once everything promised here is placed. It is recomputed whenever the
 	// report or a promise changes, so that Filter only reads.
 	left map[string]lvm.Space
+	// beingMade is how many of the promises wait for their volume; recomputed with left.
+	beingMade int
 }
 
 type promiseKey struct{ node, volumeID string }
@@ -143,7 +145,12 @@ func (l *Ledger) settle(nodeName, id string) {
 // Caller holds mu for writing.
 func (l *Ledger) recompute(name string, n *node) {
 	before := n.left
-	n.left = n.place(nil)
+	n.left, n.beingMade = n.place(nil), 0
+	for _, p := range n.promises {
+		if p.beingMade() {
+			n.beingMade++
+		}
+	}
 	for group, space := range n.left {
 		if old, ok := before[group]; !ok || space.FreeBytes() > old.FreeBytes() {
 			l.improve(name)

@@ -412,3 +412,30 @@ func TestStatsBySource(t *testing.T) {
 		}
 	}
 }
+
+// What ranks a node lower than its bytes do: volumes of others that it has yet to make.
+func TestBeingMade(t *testing.T) {
+	f := newFixture(t)
+	f.report("a", group("vg-ssd", 1, 50))
+	mine, reserved, selected, ordered := claim("mine", 1), claim("reserved", 1), claim("selected", 1), claim("ordered", 1)
+	want := func(count int, why string) {
+		t.Helper()
+		if left, ok := f.Left("a", demand(mine)); !ok || left.BeingMade != count {
+			t.Errorf("%s: %d being made (known: %v), want %d", why, left.BeingMade, ok, count)
+		}
+	}
+	want(0, "quiet node")
+	f.Reserve("a", "pod-0", demand(mine))
+	want(0, "the pod's own claim")
+	f.Reserve("a", "pod-1", demand(reserved))
+	f.ObserveClaim(f.selected(selected, "a"), false)
+	f.ObserveVolume(volumeOf(ordered, "a", v1alpha1.PhaseAccepted, 0))
+	want(3, "reserved, selected, accepted")
+	f.ObserveVolume(volumeOf(ordered, "a", v1alpha1.PhaseReady, 2))
+	want(2, "one is ready")
+	f.ObserveVolume(volumeOf(reserved, "a", v1alpha1.PhaseFailed, 0))
+	gone := volumeOf(ordered, "a", v1alpha1.PhaseReady, 2)
+	gone.Spec.State = v1alpha1.StateAbsent
+	f.ObserveVolume(gone)
+	want(2, "refused, but reserved again; one being removed")
+}

@@ -123,6 +123,15 @@ func (p *promise) expire(now time.Time, r *report) bool {
 // placed: a LogicalVolume orders the volume here, so the claim asks for nothing more.
 func (p *promise) placed() bool { return p.volume != nil && !p.volume.failed() }
 
+// beingMade: the agent has the volume to make, or will have.
+func (p *promise) beingMade() bool {
+	if p.placed() {
+		return p.volume.state == v1alpha1.StatePresent && p.volume.phase != v1alpha1.PhaseReady
+	}
+	size, _, _ := p.held()
+	return size > 0 && p.vanished == nil
+}
+
 // held is the promise's size, device class and volume group (empty: by class) as far as it still counts.
 func (p *promise) held() (sizeBytes int64, class, group string) {
 	v := p.volume
