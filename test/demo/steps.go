@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Sizes of the three volume groups. Six members of 2 GiB, each placed where most is left, end up as 3, 2 and 1.
-var volumeGroups = []string{"node1=berth:16Gi", "node2=berth:13Gi", "node3=berth:11Gi"}
+// Sizes of the three volume groups. Six members of 2 GiB, shared out in proportion to what is free, end up as 3, 2 and 1.
+var volumeGroups = []string{"node1=berth:20Gi", "node2=berth:12Gi", "node3=berth:8Gi"}
 
 const members = 6
 
@@ -35,7 +35,8 @@ func (d *demo) up(ctx context.Context) error {
 	if err := d.stream(ctx, args...); err != nil {
 		return err
 	}
-	if _, err := d.kubectl(ctx, "delete", "namespace", namespace, "--ignore-not-found"); err != nil {
+	// The namespace itself stays: its controller takes its time.
+	if _, err := d.kubectl(ctx, "delete", "statefulsets,pods,pvc", "--all", "-n", namespace); err != nil {
 		return err
 	}
 	if err := d.until(ctx, time.Minute, "volumes of an earlier demo to go", func() (bool, error) {
@@ -114,6 +115,10 @@ func (d *demo) dataSurvives(ctx context.Context) error {
 	if _, err := d.kubectl(ctx, "exec", "-n", namespace, "db-0", "--", "sh", "-c", write); err != nil {
 		return err
 	}
+	// What the next two steps show starts while the pod comes back.
+	if err := d.apply(ctx, rawBlockYAML+"\n---\n"+tooLargeYAML); err != nil {
+		return err
+	}
 	if err := d.show(ctx, "delete", "pod", "db-0", "-n", namespace); err != nil {
 		return err
 	}
@@ -125,9 +130,6 @@ func (d *demo) dataSurvives(ctx context.Context) error {
 
 func (d *demo) rawBlock(ctx context.Context) error {
 	d.title("A raw block volume")
-	if err := d.apply(ctx, rawBlockYAML); err != nil {
-		return err
-	}
 	if _, err := d.kubectl(ctx, "wait", "-n", namespace, "pod/raw", "--for=condition=Ready", "--timeout=60s"); err != nil {
 		return err
 	}
@@ -136,9 +138,6 @@ func (d *demo) rawBlock(ctx context.Context) error {
 
 func (d *demo) tooLarge(ctx context.Context) error {
 	d.title("A claim larger than any node: the pod waits, and says why")
-	if err := d.apply(ctx, tooLargeYAML); err != nil {
-		return err
-	}
 	var events []string
 	if err := d.until(ctx, 30*time.Second, "an event that names the bytes", func() (bool, error) {
 		out, err := d.kubectl(ctx, "describe", "pod", "huge", "-n", namespace)
