@@ -84,6 +84,10 @@ integration: $(LAB) ## Our scheduler with a real API server and etcd, no nodes
 e2e: $(LAB) ## Real LVM, sidecars and kubelets: the LVM contract, CSI sanity and the end-to-end tests in a lab cluster
 	hack/e2e.sh $(LAB)
 
+.PHONY: stress
+stress: $(LAB) ## Sixty pods of mixed sizes at once in a lab cluster: as they are, with kill -9 in the middle, by the stock scheduler
+	LAB_NAME=stress E2E='-run=^TestStress$$' hack/e2e.sh $(LAB)
+
 .PHONY: bench
 bench: $(LAB) ## Time and LVM executions of CreateVolume in a lab cluster, against raw lvcreate
 	hack/bench.sh $(LAB)

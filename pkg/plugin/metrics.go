@@ -20,7 +20,7 @@ var (
 	}, []string{"reason"})
 	decisionSeconds = metrics.NewHistogramVec(&metrics.HistogramOpts{
 		Subsystem: subsystem, Name: "decision_duration_seconds", StabilityLevel: metrics.ALPHA,
-		Help: "Time of one call of an extension point (PreFilter and Reserve per pod, Filter per pod and node).",
+		Help: "Time of one call of an extension point (PreFilter, Reserve), per pod.",
 		// 1 µs to 65 ms.
 		Buckets: metrics.ExponentialBuckets(1e-6, 4, 9),
 	}, []string{"extension_point"})

@@ -87,10 +87,16 @@ func blockClaim(class, size string) *corev1.PersistentVolumeClaim {
 // createPod makes a pod that sleeps, with a claim of the same name for each claim given (name, name-1, …).
 func createPod(t *testing.T, ns, name string, claims ...*corev1.PersistentVolumeClaim) {
 	t.Helper()
+	createPodFor(t, schedulerName, ns, name, claims...)
+}
+
+// createPodFor is createPod for a scheduler of that name.
+func createPodFor(t *testing.T, scheduler, ns, name string, claims ...*corev1.PersistentVolumeClaim) {
+	t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ns},
 		Spec: corev1.PodSpec{
-			SchedulerName: schedulerName,
+			SchedulerName: scheduler,
 			// With 0 the API server forgets the pod before the kubelet has unmounted its volumes.
 			TerminationGracePeriodSeconds: ptr.To[int64](1),
 			Containers: []corev1.Container{{

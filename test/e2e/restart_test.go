@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,21 +37,24 @@ func TestKilledProcesses(t *testing.T) {
 	}
 }
 
-// killInTurn kills Berth's programs on one node after the other with SIGKILL and returns how many it met.
+// killInTurn kills Berth's programs on one node after the other and returns how many it met.
 func killInTurn(ctx context.Context) int {
 	killed := 0
 	for i := 0; ctx.Err() == nil; i++ {
-		script := "for p in /proc/[0-9]*; do case $(readlink $p/exe) in */usr/local/bin/driver|*/usr/local/bin/scheduler) kill -9 ${p#/proc/} && echo killed;; esac; done"
-		out, _ := tryLab(ctx, "node", nodes[i%len(nodes)], "--", "sh", "-c", script)
-		for range len(out) / len("killed\n") {
-			killed++
-		}
+		killed += kill(ctx, nodes[i%len(nodes)])
 		select {
 		case <-ctx.Done():
 		case <-time.After(4 * time.Second):
 		}
 	}
 	return killed
+}
+
+// kill ends all of Berth's programs on a node with SIGKILL and returns how many there were.
+func kill(ctx context.Context, node string) int {
+	const script = "for p in /proc/[0-9]*; do case $(readlink $p/exe) in */usr/local/bin/driver|*/usr/local/bin/scheduler) kill -9 ${p#/proc/} && echo killed;; esac; done"
+	out, _ := tryLab(ctx, "node", node, "--", "sh", "-c", script)
+	return strings.Count(out, "killed")
 }
 
 // Pods that do not use Berth are placed by its scheduler all the same.
