@@ -96,7 +96,8 @@ func claimName(pod *v1.Pod, volume *v1.Volume) (name string, isEphemeral bool) {
 }
 
 // newClaim reads a claim of one of our classes.
-// Errors, with the claim's identity alone: errNotOurs; a StorageClass's unknown or malformed parameter, by name.
+// Errors, with the claim's identity alone: errNotOurs; a StorageClass's unknown or malformed parameter, by name; contents
+// that the driver cannot give. What can never be made must not hold bytes.
 func newClaim(pvc *v1.PersistentVolumeClaim, classes storagelisters.StorageClassLister) (capacity.Claim, error) {
 	claim := claimIdentity(pvc)
 	class, err := ourClass(pvc, classes)
@@ -110,6 +111,10 @@ func newClaim(pvc *v1.PersistentVolumeClaim, classes storagelisters.StorageClass
 	}
 	if err != nil {
 		return claim, fmt.Errorf("storageclass %q: %w", class.Name, err)
+	}
+	if source := pvc.Spec.DataSource; source != nil {
+		return claim, fmt.Errorf("persistentvolumeclaim %q: a volume cannot be made from %s %q: %s has no snapshots and clones yet",
+			pvc.Name, source.Kind, source.Name, v1alpha1.DriverName)
 	}
 	request := pvc.Spec.Resources.Requests[v1.ResourceStorage]
 	claim.DeviceClass, claim.SizeBytes = parameters.DeviceClass, request.Value()
