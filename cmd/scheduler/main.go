@@ -1,4 +1,4 @@
-// Command scheduler is kube-scheduler with Berth's plugin.
+// Command scheduler is kube-scheduler with Berth's plugins.
 package main
 
 import (
@@ -11,10 +11,12 @@ import (
 	"k8s.io/kubernetes/cmd/kube-scheduler/app"
 
 	"github.com/berth-dev/berth/pkg/plugin"
+	"github.com/berth-dev/berth/pkg/plugin/volumebinding"
 )
 
 func main() {
 	os.Exit(cli.Run(app.NewSchedulerCommand(
 		app.WithPlugin(plugin.Name, plugin.New),
+		app.WithPlugin(volumebinding.Name, volumebinding.New),
 	)))
 }
