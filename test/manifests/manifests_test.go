@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -120,17 +119,24 @@ func TestStorageClasses(t *testing.T) {
 }
 
 func TestCSIDriver(t *testing.T) {
-	var names []string
+	var drivers []*storagev1.CSIDriver
 	for _, list := range objects(t) {
-		for _, object := range list {
-			if driver, ok := object.(*storagev1.CSIDriver); ok {
-				names = append(names, driver.Name)
-			}
+		drivers = append(drivers, only[*storagev1.CSIDriver](list)...)
+	}
+	if len(drivers) != 1 || drivers[0].Name != v1alpha1.DriverName {
+		t.Fatalf("CSIDrivers %v, want %s", drivers, v1alpha1.DriverName)
+	}
+}
+
+// only returns the objects of one type.
+func only[T runtime.Object](list []runtime.Object) []T {
+	var found []T
+	for _, object := range list {
+		if object, ok := object.(T); ok {
+			found = append(found, object)
 		}
 	}
-	if want := []string{v1alpha1.DriverName}; !slices.Equal(names, want) {
-		t.Errorf("CSIDrivers %v, want %v", names, want)
-	}
+	return found
 }
 
 // The examples name our scheduler: without it a burst of pods could over-commit a node for a moment.
