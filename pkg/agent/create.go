@@ -126,13 +126,13 @@ func (v *volumes) placeLV(ctx context.Context, object *v1alpha1.LogicalVolume, c
 	if reason := vg.Unusable(); reason != "" {
 		return place{}, false, fmt.Errorf("%s: %w", reason, lvm.ErrUnusable)
 	}
-	placements, _, err := vg.Space(c.HeldBytes()).Fit([]int64{object.Spec.SizeBytes})
+	placement, err := vg.Space(c.HeldBytes()).Place(lvm.Request{SizeBytes: object.Spec.SizeBytes})
 	if err != nil {
 		return place{}, false, err
 	}
 	request := lvm.CreateRequest{
-		VolumeGroup: vg.Name, Name: object.Name, SizeBytes: placements[0].SizeBytes,
-		Tags: tagsOf(object).Strings(), PhysicalVolumes: placements[0].PhysicalVolumes,
+		VolumeGroup: vg.Name, Name: object.Name, SizeBytes: placement.SizeBytes,
+		Tags: tagsOf(object).Strings(), PhysicalVolumes: placement.PhysicalVolumes,
 	}
 	// A result of an earlier LV of this name says nothing about the one made now.
 	if !v.builds.stop(object.Name) {

@@ -125,11 +125,11 @@ func (v *volumes) placeGrowth(c VolumeGroupConfig, g growth) (lvm.Placement, err
 	if reason := g.vg.Unusable(); reason != "" {
 		return lvm.Placement{}, refused(codes.OutOfRange, v1alpha1.ReasonInsufficientSpace, "volume group %s: %s: %w", g.vg.Name, reason, lvm.ErrUnusable)
 	}
-	placements, _, err := g.vg.Space(c.HeldBytes()).Fit([]int64{g.missing()})
+	placement, err := g.vg.Space(c.HeldBytes()).Place(lvm.Request{SizeBytes: g.missing()})
 	if err != nil {
 		return lvm.Placement{}, v.growthError(c, g, err)
 	}
-	return placements[0], nil
+	return placement, nil
 }
 
 // growthError refuses an expansion for which there is no room; other errors are tried again.

@@ -33,9 +33,7 @@ func buildStatus(config Config, s sighting, recent func(vg string) []string, orp
 		status.VolumeGroups = append(status.VolumeGroups, vg)
 	}
 	for _, class := range config.DeviceClasses {
-		status.DeviceClasses = append(status.DeviceClasses, v1alpha1.DeviceClassStatus{
-			Name: class.Name, VolumeGroup: class.VolumeGroup, Default: class.Default, Layout: v1alpha1.LayoutLinear,
-		})
+		status.DeviceClasses = append(status.DeviceClasses, v1alpha1.NewDeviceClassStatus(class))
 	}
 	status.Summary.Size, status.Summary.Free = humanBytes(size), humanBytes(free)
 	return status
@@ -87,13 +85,7 @@ func availableBytes(vg v1alpha1.VolumeGroupStatus) int64 {
 	if !vg.Usable {
 		return 0
 	}
-	space := lvm.Space{ExtentSizeBytes: vg.ExtentSizeBytes, HeldBytes: lvm.SaturatingAdd(vg.SpareBytes, vg.GrowthReserveBytes)}
-	for _, pv := range vg.PhysicalVolumes {
-		if pv.Allocatable && !pv.Missing {
-			space.PhysicalVolumes = append(space.PhysicalVolumes, lvm.FreeSpace{Name: pv.Name, FreeBytes: pv.FreeBytes})
-		}
-	}
-	return space.FreeBytes()
+	return vg.Space().FreeBytes()
 }
 
 // recentEntries are the newest of the LVs named that are there.

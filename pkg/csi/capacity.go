@@ -38,61 +38,48 @@ func (c *Controller) GetCapacity(_ context.Context, request *csi.GetCapacityRequ
 	}
 	var total, largest int64
 	for _, report := range reports {
-		space, ok := c.spaceFor(report, parameters.DeviceClass)
+		space, layout, ok := c.spaceFor(report, parameters.DeviceClass)
 		if !ok {
 			continue
 		}
-		total = lvm.SaturatingAdd(total, space.FreeBytes())
-		largest = max(largest, space.MaximumVolumeBytes())
+		total = lvm.SaturatingAdd(total, space.UsableBytes(layout))
+		largest = max(largest, space.MaximumVolumeBytes(layout))
 	}
 	return &csi.GetCapacityResponse{AvailableCapacity: total, MaximumVolumeSize: wrapperspb.Int64(largest)}, nil
 }
 
-// spaceFor is what a node offers to new volumes of a device class: its report less what the report does not show yet.
-// It is false when the class is not served there or the volume group is not usable.
-func (c *Controller) spaceFor(report *v1alpha1.NodeStorage, deviceClass string) (lvm.Space, bool) {
+// spaceFor is what a node offers to new volumes of a device class, and in which layout: its report less what the report
+// does not show yet. It is false when the class is not served there, its layout is not known here, or the volume group
+// is not usable.
+func (c *Controller) spaceFor(report *v1alpha1.NodeStorage, deviceClass string) (*lvm.Space, lvm.Layout, bool) {
 	class, ok := classOf(report, deviceClass)
-	if !ok {
-		return lvm.Space{}, false
+	if !ok || class.VolumeLayout().Validate() != nil {
+		return nil, lvm.Layout{}, false
 	}
 	group, ok := groupOf(report, class.VolumeGroup)
 	if !ok || !group.Usable || group.ExtentSizeBytes <= 0 {
-		return lvm.Space{}, false
+		return nil, lvm.Layout{}, false
 	}
-	space := spaceOf(group)
+	var promised []lvm.Request
 	for _, lv := range c.watch.onNode(report.Name) {
-		space.HeldBytes = lvm.SaturatingAdd(space.HeldBytes, notIncludedBytes(report, group, lv))
-	}
-	return space, true
-}
-
-// spaceOf reads a reported volume group as arithmetic wants it.
-func spaceOf(group *v1alpha1.VolumeGroupStatus) lvm.Space {
-	space := lvm.Space{
-		ExtentSizeBytes: group.ExtentSizeBytes,
-		HeldBytes:       lvm.SaturatingAdd(group.SpareBytes, group.GrowthReserveBytes),
-	}
-	for _, pv := range group.PhysicalVolumes {
-		if pv.Allocatable && !pv.Missing {
-			space.PhysicalVolumes = append(space.PhysicalVolumes, lvm.FreeSpace{Name: pv.Name, FreeBytes: pv.FreeBytes})
+		if lv.Status.Phase != v1alpha1.PhaseFailed && groupNameOf(report, lv) == group.Name {
+			promised = append(promised, requestOf(report, group, lv))
 		}
 	}
-	return space
+	return group.Space().Promise(promised), class.VolumeLayout(), true
 }
 
-// notIncludedBytes is what a volume takes, or is about to take, of a volume group beyond what the report counts as
-// used. A volume is included at the size that the report lists it with, or at its allocated size when the report's
-// seqno is not older than the volume's.
-func notIncludedBytes(report *v1alpha1.NodeStorage, group *v1alpha1.VolumeGroupStatus, lv *v1alpha1.LogicalVolume) int64 {
-	if lv.Status.Phase == v1alpha1.PhaseFailed || groupNameOf(report, lv) != group.Name {
-		return 0
+// requestOf is what a volume takes, or is about to take, of a volume group beyond what the report counts as used. A
+// volume is included at the size that the report lists it with, or at its allocated size when the report's seqno is not
+// older than the volume's.
+func requestOf(report *v1alpha1.NodeStorage, group *v1alpha1.VolumeGroupStatus, lv *v1alpha1.LogicalVolume) lvm.Request {
+	request := lvm.Request{IncludedBytes: includedBytes(group, lv)}
+	// The layout of a class that is not served any more is not known; what such a volume grows by is linear at least.
+	if class, ok := classOf(report, lv.Spec.DeviceClass); ok {
+		request.Layout = class.VolumeLayout()
 	}
-	wanted, err := lvm.RoundUp(max(lv.Spec.SizeBytes, lv.Status.AllocatedBytes), group.ExtentSizeBytes)
-	if err != nil {
-		// Such a size is refused before an object is made of it.
-		return 0
-	}
-	return max(wanted-includedBytes(group, lv), 0)
+	request.SizeBytes = max(lv.Spec.SizeBytes, lv.Status.AllocatedBytes-request.Layout.OverheadBytes)
+	return request
 }
 
 func includedBytes(group *v1alpha1.VolumeGroupStatus, lv *v1alpha1.LogicalVolume) int64 {

@@ -54,8 +54,11 @@ func (c *Controller) mostFree(candidates []*v1alpha1.NodeStorage, o *order) (*v1
 		if _, ok := classOf(report, o.deviceClass); ok {
 			served = true
 		}
-		space, ok := c.spaceFor(report, o.deviceClass)
-		if free := space.FreeBytes(); ok && free > most {
+		space, layout, ok := c.spaceFor(report, o.deviceClass)
+		if !ok {
+			continue
+		}
+		if free := space.FreeBytesFor(layout); free > most {
 			best, most = report, free
 		}
 	}

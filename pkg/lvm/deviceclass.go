@@ -7,4 +7,6 @@ type DeviceClass struct {
 	VolumeGroup string
 	// Default is true for the one class that a StorageClass without the deviceClass parameter means.
 	Default bool
+	// Layout is how the class's volumes lie in the volume group.
+	Layout Layout
 }

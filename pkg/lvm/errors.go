@@ -8,7 +8,9 @@ var (
 	ErrInvalidSize = errors.New("size is not representable")
 	// ErrNoSpace: the volume group has too few extents, is too fragmented, or its metadata area is full.
 	ErrNoSpace = errors.New("not enough space in the volume group")
-	// ErrNotFound: no such volume group or logical volume.
+	// ErrInvalidLayout: a device class's layout that the arithmetic does not know.
+	ErrInvalidLayout = errors.New("layout is not known")
+	// ErrNotFound: no such volume group, logical volume or thin pool.
 	ErrNotFound = errors.New("not found")
 	// ErrExists: a logical volume of that name is there already.
 	ErrExists = errors.New("already exists")

@@ -1,115 +1,83 @@
 package lvm
 
-import (
-	"cmp"
-	"fmt"
-	"slices"
-)
+import "fmt"
 
-// Space is the part of a volume group that placement computes with: what a report says, less what it does not show
-// yet. The scheduler makes one from a NodeStorage, the agent from a live report.
-type Space struct {
-	ExtentSizeBytes int64
-	// HeldBytes is never given to new volumes: spare and growth reserve.
-	HeldBytes int64
-	// PhysicalVolumes are the open, present ones with their free bytes.
-	PhysicalVolumes []FreeSpace
+// Shortage is the error of volumes that a Space does not hold together. It is ErrNoSpace.
+type Shortage struct {
+	// WantedBytes are what all of them take, FreeBytes what there is: of the thin pool where ThinPool is set, else of
+	// the volume group.
+	WantedBytes, FreeBytes int64
+	ThinPool               string
+	// Legs: the bytes would do, but they are not free on enough physical volumes, whatever the order in which the
+	// volumes and those promised before are made.
+	Legs bool
 }
 
-// FreeSpace is the free bytes of one physical volume, in whole extents.
-type FreeSpace struct {
-	Name      string
-	FreeBytes int64
-}
-
-// Placement is where one volume goes: its size in whole extents and the physical volumes it may take them from. How
-// many it takes from each of several is LVM's choice, so the next volume is placed from a new report.
-type Placement struct {
-	SizeBytes       int64
-	PhysicalVolumes []string
-}
-
-// FreeBytes is what new volumes can take: free bytes less the held ones, floored at 0.
-func (s Space) FreeBytes() int64 {
-	var free int64
-	for _, pv := range s.PhysicalVolumes {
-		free = SaturatingAdd(free, pv.FreeBytes)
+func (s *Shortage) Error() string {
+	text := fmt.Sprintf("%d bytes wanted, %d free", s.WantedBytes, s.FreeBytes)
+	switch {
+	case s.Legs:
+		text += ", on too few physical volumes for the stripes or copies wanted"
+	case s.ThinPool != "":
+		text += " in thin pool " + s.ThinPool
 	}
-	return max(free-s.HeldBytes, 0)
+	return text + ": " + ErrNoSpace.Error()
 }
 
-// Fit places volumes of the sizes given, linear, in their order, and returns where each goes and what is left. All
-// fit or none does.
-// Errors: ErrInvalidSize (a size is not positive or overflows), ErrNoSpace (wanted and free bytes are in the text).
-func (s Space) Fit(sizes []int64) ([]Placement, Space, error) {
-	left := Space{s.ExtentSizeBytes, s.HeldBytes, slices.Clone(s.PhysicalVolumes)}
-	placements := make([]Placement, 0, len(sizes))
-	for _, size := range sizes {
-		if size <= 0 {
-			return nil, s, fmt.Errorf("volume of %d bytes: %w", size, ErrInvalidSize)
-		}
-		rounded, err := RoundUp(size, s.ExtentSizeBytes)
+// Unwrap makes a Shortage ErrNoSpace.
+func (s *Shortage) Unwrap() error { return ErrNoSpace }
+
+// Check answers whether volumes fit besides the promised ones. It is yes exactly if Place succeeds for each of them and
+// of the promised ones in every order in which they can be made: who asks does not know that order, and each is placed
+// by what the ones before it left (see fitsInAnyOrder for the limit of the search, past which the answer is no).
+// Nothing is allocated when only volumes without legs are concerned and they fit.
+// Errors: *Shortage, ErrInvalidSize, ErrInvalidLayout, ErrNotFound (thin pool).
+func (s *Space) Check(requests []Request) error {
+	var wanted int64
+	legs, thin := s.promisedLegs, false
+	for i := range requests {
+		t, err := requests[i].take(s.ExtentSizeBytes)
 		if err != nil {
-			return nil, s, err
+			return err
 		}
-		if free := left.FreeBytes(); rounded > free {
-			return nil, s, fmt.Errorf("%d bytes wanted, %d free: %w", rounded, free, ErrNoSpace)
-		}
-		placements = append(placements, Placement{rounded, left.take(rounded)})
+		wanted = SaturatingAdd(wanted, t.bytes(s.ExtentSizeBytes))
+		legs = legs || t.legs > 0
+		thin = thin || requests[i].Layout.Type == LayoutThin
 	}
-	return placements, left, nil
+	if thin {
+		if err := s.checkThinPools(requests); err != nil {
+			return err
+		}
+	}
+	if wanted == 0 {
+		return nil
+	}
+	free := s.FreeBytes()
+	if wanted > free {
+		return &Shortage{WantedBytes: wanted, FreeBytes: free}
+	}
+	if legs && !s.fitsInAnyOrder(requests) {
+		return &Shortage{WantedBytes: wanted, FreeBytes: free, Legs: true}
+	}
+	return nil
 }
 
-// take removes size bytes from the physical volumes and names those it took from. A physical volume that holds the
-// whole volume with the least left over is preferred, so that large stretches stay whole; else the largest first,
-// so that the volume depends on few disks.
-// The caller has checked that size fits.
-func (s *Space) take(size int64) []string {
-	best := -1
-	for i, pv := range s.PhysicalVolumes {
-		if pv.FreeBytes >= size && (best < 0 || pv.FreeBytes < s.PhysicalVolumes[best].FreeBytes) {
-			best = i
-		}
+// Fit promises volumes if Check lets them in, all or none, and returns what is left.
+// Errors: those of Check.
+func (s *Space) Fit(requests []Request) (*Space, error) {
+	if err := s.Check(requests); err != nil {
+		return s, err
 	}
-	if best >= 0 {
-		s.PhysicalVolumes[best].FreeBytes -= size
-		return []string{s.PhysicalVolumes[best].Name}
-	}
-	order := make([]int, len(s.PhysicalVolumes))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Compare(s.PhysicalVolumes[b].FreeBytes, s.PhysicalVolumes[a].FreeBytes)
-	})
-	var names []string
-	for _, i := range order {
-		taken := min(size, s.PhysicalVolumes[i].FreeBytes)
-		if taken == 0 {
-			break
-		}
-		s.PhysicalVolumes[i].FreeBytes -= taken
-		size -= taken
-		names = append(names, s.PhysicalVolumes[i].Name)
-	}
-	return names
+	return s.Promise(requests), nil
 }
 
-// MaximumVolumeBytes is the largest single volume that fits now; 0 while the extent size is not known.
-func (s Space) MaximumVolumeBytes() int64 {
-	if s.ExtentSizeBytes <= 0 {
-		return 0
+// Promise counts volumes that will be made, whether they fit or not, and returns what is left.
+func (s *Space) Promise(requests []Request) *Space {
+	left := *s
+	left.promised = append(s.promised[:len(s.promised):len(s.promised)], requests...)
+	left.promisedBytes = SaturatingAdd(s.promisedBytes, s.TakenBytes(requests...))
+	for i := range requests {
+		left.promisedLegs = left.promisedLegs || requests[i].Layout.Legs() > 0
 	}
-	return s.FreeBytes() / s.ExtentSizeBytes * s.ExtentSizeBytes
-}
-
-// Space is what a live volume group offers with heldBytes held back.
-func (vg *VolumeGroup) Space(heldBytes int64) Space {
-	s := Space{ExtentSizeBytes: vg.ExtentSizeBytes, HeldBytes: heldBytes}
-	for _, pv := range vg.PhysicalVolumes {
-		if pv.Allocatable && !pv.Missing {
-			s.PhysicalVolumes = append(s.PhysicalVolumes, FreeSpace{pv.Name, pv.FreeBytes})
-		}
-	}
-	return s
+	return &left
 }

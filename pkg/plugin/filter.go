@@ -13,31 +13,37 @@ import (
 // Why a node was filtered out. The scheduler counts nodes by these texts, so they carry no numbers and no names; those
 // are in the pod's event and in the log.
 const (
-	ErrReasonNoReport            = "node(s) had no report of their volume groups"
-	ErrReasonStaleAgent          = "node(s) had a storage agent that stopped reporting"
-	ErrReasonClassNotServed      = "node(s) did not serve the device class"
-	ErrReasonVolumeGroupUnusable = "node(s) had an unusable volume group"
-	ErrReasonRefused             = "node(s) refused the volume and have not reported since"
-	ErrReasonTooFewBytes         = "node(s) had too few free bytes in volume group"
+	ErrReasonNoReport              = "node(s) had no report of their volume groups"
+	ErrReasonStaleAgent            = "node(s) had a storage agent that stopped reporting"
+	ErrReasonClassNotServed        = "node(s) did not serve the device class"
+	ErrReasonLayoutUnknown         = "node(s) served the device class in a layout unknown to this scheduler"
+	ErrReasonVolumeGroupUnusable   = "node(s) had an unusable volume group"
+	ErrReasonRefused               = "node(s) refused the volume and have not reported since"
+	ErrReasonTooFewBytes           = "node(s) had too few free bytes in volume group"
+	ErrReasonTooFewPhysicalVolumes = "node(s) had too few physical volumes with enough free bytes"
 )
 
 // errReasons maps verdicts to reasons, reasonLabels to the metric's label.
 var (
 	errReasons = map[capacity.Reason]string{
-		capacity.NoReport:            ErrReasonNoReport,
-		capacity.StaleAgent:          ErrReasonStaleAgent,
-		capacity.ClassNotServed:      ErrReasonClassNotServed,
-		capacity.VolumeGroupUnusable: ErrReasonVolumeGroupUnusable,
-		capacity.Refused:             ErrReasonRefused,
-		capacity.TooFewBytes:         ErrReasonTooFewBytes,
+		capacity.NoReport:              ErrReasonNoReport,
+		capacity.StaleAgent:            ErrReasonStaleAgent,
+		capacity.ClassNotServed:        ErrReasonClassNotServed,
+		capacity.LayoutUnknown:         ErrReasonLayoutUnknown,
+		capacity.VolumeGroupUnusable:   ErrReasonVolumeGroupUnusable,
+		capacity.Refused:               ErrReasonRefused,
+		capacity.TooFewBytes:           ErrReasonTooFewBytes,
+		capacity.TooFewPhysicalVolumes: ErrReasonTooFewPhysicalVolumes,
 	}
 	reasonLabels = map[capacity.Reason]string{
-		capacity.NoReport:            "no_report",
-		capacity.StaleAgent:          "stale_agent",
-		capacity.ClassNotServed:      "class_not_served",
-		capacity.VolumeGroupUnusable: "volume_group_unusable",
-		capacity.Refused:             "refused",
-		capacity.TooFewBytes:         "too_few_bytes",
+		capacity.NoReport:              "no_report",
+		capacity.StaleAgent:            "stale_agent",
+		capacity.ClassNotServed:        "class_not_served",
+		capacity.LayoutUnknown:         "layout_unknown",
+		capacity.VolumeGroupUnusable:   "volume_group_unusable",
+		capacity.Refused:               "refused",
+		capacity.TooFewBytes:           "too_few_bytes",
+		capacity.TooFewPhysicalVolumes: "too_few_physical_volumes",
 	}
 )
 

@@ -72,7 +72,7 @@ func (f *findings) note(node string, verdict capacity.Verdict) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch verdict.Reason {
-	case capacity.TooFewBytes:
+	case capacity.TooFewBytes, capacity.TooFewPhysicalVolumes:
 		f.best = append(f.best, shortfall{node, verdict})
 		slices.SortFunc(f.best, func(a, b shortfall) int {
 			return cmp.Or(-cmp.Compare(a.verdict.FreeBytes, b.verdict.FreeBytes), cmp.Compare(a.node, b.node))
@@ -135,7 +135,11 @@ func (f *findings) text() string {
 	}
 	var nodes []string
 	for _, s := range f.best {
-		nodes = append(nodes, fmt.Sprintf("%s %s %s free", s.node, s.verdict.VolumeGroup, formatBytes(s.verdict.FreeBytes)))
+		node := fmt.Sprintf("%s %s %s free", s.node, s.verdict.VolumeGroup, formatBytes(s.verdict.FreeBytes))
+		if s.verdict.Reason == capacity.TooFewPhysicalVolumes {
+			node += " on too few physical volumes"
+		}
+		nodes = append(nodes, node)
 	}
 	text := fmt.Sprintf("%s wanted for %s %s%s; largest: %s", formatBytes(wanted.WantedBytes), noun,
 		strings.Join(names, ", "), class, strings.Join(nodes, ", "))

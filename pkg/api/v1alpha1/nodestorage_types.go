@@ -93,6 +93,10 @@ type VolumeGroupStatus struct {
 	// +listType=map
 	// +listMapKey=name
 	PhysicalVolumes []PhysicalVolumeStatus `json:"physicalVolumes,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	ThinPools []ThinPoolStatus `json:"thinPools,omitempty"`
 	// Recent lists Berth's logical volumes made or resized last, newest first, 64 at most. A listed volume is
 	// included in FreeBytes with the size given here.
 	// +optional
@@ -120,6 +124,18 @@ type PhysicalVolumeStatus struct {
 	Missing bool `json:"missing,omitempty"`
 }
 
+// ThinPoolStatus is one thin pool of a volume group. All sizes are bytes.
+type ThinPoolStatus struct {
+	Name string `json:"name"`
+	// SizeBytes and DataUsedBytes are of the pool's data, MetadataSizeBytes and MetadataUsedBytes of its metadata.
+	SizeBytes         int64 `json:"sizeBytes"`
+	DataUsedBytes     int64 `json:"dataUsedBytes"`
+	MetadataSizeBytes int64 `json:"metadataSizeBytes"`
+	MetadataUsedBytes int64 `json:"metadataUsedBytes"`
+	// VirtualBytes are the sizes of all thin volumes in the pool, added up.
+	VirtualBytes int64 `json:"virtualBytes"`
+}
+
 // LogicalVolumeEntry is a logical volume of Berth's and its allocated size in bytes.
 type LogicalVolumeEntry struct {
 	Name      string `json:"name"`
@@ -136,20 +152,46 @@ type OrphanEntry struct {
 	Message string `json:"message,omitempty"`
 }
 
-// LayoutType is how a logical volume's extents lie on the physical volumes.
-// +kubebuilder:validation:Enum=linear
+// LayoutType is how a logical volume's extents lie on the physical volumes: pkg/lvm, LayoutType.
+// +kubebuilder:validation:Enum="";linear;striped;raid1;raid5;raid6;raid10;thin
 type LayoutType string
 
-// LayoutLinear fills extents one physical volume after another.
+// LayoutLinear takes extents anywhere. It is what an empty layout means.
 const LayoutLinear LayoutType = "linear"
 
-// DeviceClassStatus is a device class that this node serves.
+// DeviceClassStatus is a device class that this node serves. A layout that a reader does not know, or whose fields make
+// none, makes the class unusable for that reader: another layout takes other bytes.
 type DeviceClassStatus struct {
 	Name        string `json:"name"`
 	VolumeGroup string `json:"volumeGroup"`
 	// Default is true for the class that StorageClasses without the parameter deviceClass mean.
-	Default bool       `json:"default,omitempty"`
-	Layout  LayoutType `json:"layout"`
+	Default bool `json:"default,omitempty"`
+	// +optional
+	Layout LayoutType `json:"layout,omitempty"`
+	// Stripes is the number of physical volumes that the bytes are spread over, parity not counted: striped, raid5,
+	// raid6, raid10.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Stripes int32 `json:"stripes,omitempty"`
+	// StripeSizeBytes is what goes to one of them before the next; LVM's own choice if 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	StripeSizeBytes int64 `json:"stripeSizeBytes,omitempty"`
+	// Mirrors is the number of copies: raid1, raid10.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Mirrors int32 `json:"mirrors,omitempty"`
+	// ThinPool names the thin pool of layout thin.
+	// +optional
+	ThinPool string `json:"thinPool,omitempty"`
+	// OverprovisionPercent is how much of the thin pool's size its volumes may come to together: 500 for five times.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	OverprovisionPercent int64 `json:"overprovisionPercent,omitempty"`
+	// OverheadBytes are added to the size that each volume asks for.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	OverheadBytes int64 `json:"overheadBytes,omitempty"`
 }
 
 // Condition types of NodeStorage.

@@ -55,12 +55,16 @@ const (
 	StaleAgent
 	// ClassNotServed: the node has no such device class, or no default one.
 	ClassNotServed
+	// LayoutUnknown: the class lays its volumes out in a way that this scheduler cannot compute with.
+	LayoutUnknown
 	// VolumeGroupUnusable: the agent says that nothing can be made in the volume group.
 	VolumeGroupUnusable
 	// Refused: the agent refused the claim's volume, and no report taken later has come yet.
 	Refused
 	// TooFewBytes: free bytes less promised ones do not suffice.
 	TooFewBytes
+	// TooFewPhysicalVolumes: they do, but too few physical volumes have enough of them for the class's stripes or copies.
+	TooFewPhysicalVolumes
 )
 
 // Verdict is the answer to a demand on a node.
@@ -68,7 +72,8 @@ type Verdict struct {
 	Reason Reason
 	// DeviceClass and VolumeGroup are what the reason speaks of; empty where it speaks of the whole node.
 	DeviceClass, VolumeGroup string
-	// WantedBytes and FreeBytes are set with TooFewBytes: what the demand takes of VolumeGroup and what is there.
+	// WantedBytes and FreeBytes are set with TooFewBytes and TooFewPhysicalVolumes: what the demand takes of VolumeGroup,
+	// or virtually of one of its thin pools, and what is there.
 	WantedBytes, FreeBytes int64
 }
 

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -20,11 +21,15 @@ func (l *Ledger) Evaluate(nodeName string, demand Demand) Verdict {
 func (l *Ledger) Left(nodeName string, demand Demand) (Left, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	verdict, spaces := l.evaluate(nodeName, demand, nil)
+	verdict, wants := l.evaluate(nodeName, demand, nil)
 	if verdict.Reason != Fits {
 		return Left{}, false
 	}
 	n := l.nodes[nodeName]
+	spaces := make(map[string]*lvm.Space, len(wants))
+	for i := range wants {
+		spaces[wants[i].group.name] = wants[i].left()
+	}
 	left := Left{BeingMade: n.beingMade}
 	for _, claim := range demand.Claims {
 		if p := n.promises[claim.VolumeID()]; p != nil && p.beingMade() {
@@ -33,15 +38,14 @@ func (l *Ledger) Left(nodeName string, demand Demand) (Left, bool) {
 		if left.has(claim.DeviceClass) {
 			continue
 		}
-		group, ok := n.report.group(claim.DeviceClass)
+		class := n.report.class(claim.DeviceClass)
+		space, ok := spaces[class.group]
 		if !ok {
-			continue
+			space, ok = n.left[class.group]
 		}
-		space, ok := spaces[group.name]
-		if !ok {
-			space = n.left[group.name]
+		if ok {
+			left.Classes = append(left.Classes, ClassLeft{claim.DeviceClass, space.FreeBytesFor(class.layout)})
 		}
-		left.Classes = append(left.Classes, ClassLeft{claim.DeviceClass, space.FreeBytes()})
 	}
 	return left, true
 }
@@ -50,16 +54,21 @@ func (l *Left) has(class string) bool {
 	return slices.ContainsFunc(l.Classes, func(c ClassLeft) bool { return c.DeviceClass == class })
 }
 
-// want is what a demand asks of one volume group.
+// want is what a demand asks of one volume group, all its classes together.
 type want struct {
-	group *volumeGroup
-	class string
-	sizes []int64
+	group    *volumeGroup
+	class    string
+	requests []lvm.Request
+	// space is what the volume group offers before.
+	space *lvm.Space
 }
 
-// evaluate is Evaluate; it also returns what is left of the volume groups it used. overlay replaces what the node's
+// left is what remains of the volume group.
+func (w *want) left() *lvm.Space { return w.space.Promise(w.requests) }
+
+// evaluate is Evaluate; it also returns what the demand takes of which volume groups. overlay replaces what the node's
 // volume groups offer, where it has them. Caller holds mu.
-func (l *Ledger) evaluate(nodeName string, demand Demand, overlay map[string]lvm.Space) (Verdict, map[string]lvm.Space) {
+func (l *Ledger) evaluate(nodeName string, demand Demand, overlay map[string]*lvm.Space) (Verdict, []want) {
 	n := l.nodes[nodeName]
 	now := l.now()
 	if n == nil || n.report == nil {
@@ -77,22 +86,37 @@ func (l *Ledger) evaluate(nodeName string, demand Demand, overlay map[string]lvm
 		// The demand's own promises are inside offered and overlay; without them is a fresh sum.
 		offered, overlay = n.place(own), nil
 	}
-	left := make(map[string]lvm.Space, len(wants))
-	for _, w := range wants {
-		space, ok := overlay[w.group.name]
-		if !ok {
-			space = offered[w.group.name]
+	for i := range wants {
+		w := &wants[i]
+		var ok bool
+		if w.space, ok = overlay[w.group.name]; !ok {
+			w.space = offered[w.group.name]
 		}
-		_, after, err := space.Fit(w.sizes)
-		if err != nil {
-			return Verdict{
-				Reason: TooFewBytes, DeviceClass: w.class, VolumeGroup: w.group.name,
-				WantedBytes: sum(w.sizes, space.ExtentSizeBytes), FreeBytes: space.FreeBytes(),
-			}, nil
+		if err := w.space.Check(w.requests); err != nil {
+			return w.verdict(err), nil
 		}
-		left[w.group.name] = after
 	}
-	return Verdict{}, left
+	return Verdict{}, wants
+}
+
+// verdict says why the volume group does not take what is wanted.
+func (w *want) verdict(err error) Verdict {
+	v := Verdict{
+		Reason: TooFewBytes, DeviceClass: w.class, VolumeGroup: w.group.name,
+		WantedBytes: w.space.TakenBytes(w.requests...), FreeBytes: w.space.FreeBytes(),
+	}
+	var shortage *lvm.Shortage
+	switch {
+	case errors.As(err, &shortage):
+		v.WantedBytes, v.FreeBytes = shortage.WantedBytes, shortage.FreeBytes
+		if shortage.Legs {
+			v.Reason = TooFewPhysicalVolumes
+		}
+	case errors.Is(err, lvm.ErrNotFound):
+		// The class's thin pool.
+		return Verdict{Reason: VolumeGroupUnusable, DeviceClass: w.class, VolumeGroup: w.group.name}
+	}
+	return v
 }
 
 // wants sorts a demand's claims by volume group, and names those of them that are promised on the node already.
@@ -110,9 +134,13 @@ func (l *Ledger) wants(nodeName string, n *node, demand Demand, now time.Time) (
 			}
 			own[id] = struct{}{}
 		}
-		group, ok := n.report.group(claim.DeviceClass)
+		class := n.report.class(claim.DeviceClass)
+		group, ok := n.report.groups[class.group]
 		if !ok {
 			return nil, nil, Verdict{Reason: ClassNotServed, DeviceClass: claim.DeviceClass}
+		}
+		if !class.known {
+			return nil, nil, Verdict{Reason: LayoutUnknown, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
 		}
 		if !group.usable {
 			return nil, nil, Verdict{Reason: VolumeGroupUnusable, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
@@ -120,35 +148,22 @@ func (l *Ledger) wants(nodeName string, n *node, demand Demand, now time.Time) (
 		if b, ok := l.bars[barKey{claim.UID, nodeName}]; ok && b.stands(n.report, now) {
 			return nil, nil, Verdict{Reason: Refused, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
 		}
-		wants = addWant(wants, group, claim)
+		wants = addWant(wants, group, claim.DeviceClass, lvm.Request{SizeBytes: claim.SizeBytes, Layout: class.layout})
 	}
 	return wants, own, Verdict{}
 }
 
-func addWant(wants []want, group *volumeGroup, claim Claim) []want {
+func addWant(wants []want, group *volumeGroup, class string, request lvm.Request) []want {
 	for i := range wants {
 		if wants[i].group == group {
-			wants[i].sizes = append(wants[i].sizes, claim.SizeBytes)
+			wants[i].requests = append(wants[i].requests, request)
 			return wants
 		}
 	}
-	return append(wants, want{group, claim.DeviceClass, []int64{claim.SizeBytes}})
+	return append(wants, want{group: group, class: class, requests: []lvm.Request{request}})
 }
 
 // stands tells whether the bar still keeps its claim off.
 func (b bar) stands(r *report, now time.Time) bool {
 	return !b.lifted && now.Before(b.expires) && !(r != nil && r.observedAt.After(b.notBefore))
-}
-
-// sum rounds the sizes up to extents and adds them, saturating.
-func sum(sizes []int64, extent int64) int64 {
-	var total int64
-	for _, size := range sizes {
-		rounded, err := lvm.RoundUp(size, extent)
-		if err != nil {
-			rounded = size
-		}
-		total = lvm.SaturatingAdd(total, rounded)
-	}
-	return total
 }

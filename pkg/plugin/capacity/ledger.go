@@ -45,7 +45,7 @@ type node struct {
 	promises     map[string]*promise
 	// left is what each volume group offers once everything promised here is placed. It is recomputed whenever the
 	// report or a promise changes, so that Filter only reads.
-	left map[string]lvm.Space
+	left map[string]*lvm.Space
 	// beingMade is how many of the promises wait for their volume; recomputed with left.
 	beingMade int
 }
@@ -105,7 +105,7 @@ func (l *Ledger) MarkSynced() {
 func (l *Ledger) node(name string) *node {
 	n := l.nodes[name]
 	if n == nil {
-		n = &node{promises: map[string]*promise{}, left: map[string]lvm.Space{}}
+		n = &node{promises: map[string]*promise{}, left: map[string]*lvm.Space{}}
 		l.nodes[name] = n
 	}
 	return n
@@ -152,7 +152,7 @@ func (l *Ledger) recompute(name string, n *node) {
 		}
 	}
 	for group, space := range n.left {
-		if old, ok := before[group]; !ok || space.FreeBytes() > old.FreeBytes() {
+		if old, ok := before[group]; !ok || space.OffersMore(old) {
 			l.improve(name)
 		}
 	}
@@ -163,38 +163,24 @@ func (l *Ledger) recompute(name string, n *node) {
 
 // place computes what each volume group offers once all promises but those in except are placed. Groups that cannot
 // be used offer nothing and are left out.
-func (n *node) place(except map[string]struct{}) map[string]lvm.Space {
+func (n *node) place(except map[string]struct{}) map[string]*lvm.Space {
 	if n.report == nil {
 		return nil
 	}
-	missing := make(map[string][]int64, len(n.report.groups))
+	promised := make(map[string][]lvm.Request, len(n.report.groups))
 	for id, p := range n.promises {
 		if _, skip := except[id]; skip {
 			continue
 		}
-		group, size := p.groupOf(n.report)
-		if group == nil || !group.usable {
-			continue
-		}
-		if bytes := p.missingBytes(id, size, group, n.report.observedAt); bytes > 0 {
-			missing[group.name] = append(missing[group.name], bytes)
+		if group, request, ok := n.report.request(id, p); ok {
+			promised[group.name] = append(promised[group.name], request)
 		}
 	}
-	left := make(map[string]lvm.Space, len(n.report.groups))
+	left := make(map[string]*lvm.Space, len(n.report.groups))
 	for name, group := range n.report.groups {
 		if group.usable {
-			left[name] = placeAll(group.space, missing[name])
+			left[name] = group.space.Promise(promised[name])
 		}
-	}
-	return left
-}
-
-// placeAll is space less the sizes, which come in any order: only the sum of free bytes decides for linear volumes.
-// When they do not fit together nothing is left: more is promised than is there.
-func placeAll(space lvm.Space, sizes []int64) lvm.Space {
-	_, left, err := space.Fit(sizes)
-	if err != nil {
-		return lvm.Space{ExtentSizeBytes: space.ExtentSizeBytes, HeldBytes: space.HeldBytes}
 	}
 	return left
 }

@@ -6,7 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
-	"github.com/berth-dev/berth/pkg/lvm"
 )
 
 // Periods of the ledger.
@@ -165,16 +164,6 @@ func (p *promise) groupOf(r *report) (*volumeGroup, int64) {
 		return nil, 0
 	}
 	return group, size
-}
-
-// missingBytes is what of the promise's size the group's report does not include yet.
-func (p *promise) missingBytes(id string, size int64, group *volumeGroup, observedAt time.Time) int64 {
-	rounded, err := lvm.RoundUp(size, group.space.ExtentSizeBytes)
-	if err != nil {
-		// Larger than anything: it will be refused; until then it takes all.
-		return size
-	}
-	return max(rounded-p.includedBytes(id, group, observedAt), 0)
 }
 
 // includedBytes is the size with which the group's report includes the volume; 0 when it does not.

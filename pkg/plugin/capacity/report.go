@@ -12,10 +12,18 @@ import (
 type report struct {
 	version    uint64
 	observedAt time.Time
-	// classes maps a device class to its volume group; defaultClass is empty where the node has none.
-	classes      map[string]string
+	// classes are the device classes by name; defaultClass is empty where the node has none.
+	classes      map[string]deviceClass
 	defaultClass string
 	groups       map[string]*volumeGroup
+}
+
+// deviceClass is where a class's volumes go on the node, and how. It is comparable.
+type deviceClass struct {
+	group  string
+	layout lvm.Layout
+	// known is false for a layout that this scheduler's arithmetic does not know.
+	known bool
 }
 
 // volumeGroup is one volume group of a report.
@@ -26,7 +34,7 @@ type volumeGroup struct {
 	// maxSeqno is the highest seqno seen of this UUID. A lower one now means that the volume group was restored from
 	// a backup of its metadata, and seqnos of before say nothing.
 	maxSeqno int64
-	space    lvm.Space
+	space    *lvm.Space
 	// recent maps volume IDs to the sizes with which they are included.
 	recent map[string]int64
 }
@@ -36,14 +44,8 @@ func newReport(object *v1alpha1.NodeStorage, previous *report) *report {
 	r := &report{
 		version:    ParseVersion(object.ResourceVersion),
 		observedAt: object.Status.ObservedAt.Time,
-		classes:    make(map[string]string, len(object.Status.DeviceClasses)),
+		classes:    make(map[string]deviceClass, len(object.Status.DeviceClasses)),
 		groups:     make(map[string]*volumeGroup, len(object.Status.VolumeGroups)),
-	}
-	for _, class := range object.Status.DeviceClasses {
-		r.classes[class.Name] = class.VolumeGroup
-		if class.Default {
-			r.defaultClass = class.Name
-		}
 	}
 	for i := range object.Status.VolumeGroups {
 		group := newVolumeGroup(&object.Status.VolumeGroups[i])
@@ -54,7 +56,22 @@ func newReport(object *v1alpha1.NodeStorage, previous *report) *report {
 		}
 		r.groups[group.name] = group
 	}
+	for i := range object.Status.DeviceClasses {
+		r.addClass(&object.Status.DeviceClasses[i])
+	}
 	return r
+}
+
+func (r *report) addClass(status *v1alpha1.DeviceClassStatus) {
+	class := deviceClass{group: status.VolumeGroup, layout: status.VolumeLayout()}
+	class.known = class.layout.Validate() == nil
+	r.classes[status.Name] = class
+	if status.Default {
+		r.defaultClass = status.Name
+	}
+	if group := r.groups[class.group]; group != nil && class.layout.Legs() > 0 {
+		group.space.Legs = true
+	}
 }
 
 func newVolumeGroup(status *v1alpha1.VolumeGroupStatus) *volumeGroup {
@@ -62,16 +79,8 @@ func newVolumeGroup(status *v1alpha1.VolumeGroupStatus) *volumeGroup {
 		name: status.Name, uuid: status.UUID, seqno: status.Seqno, maxSeqno: status.Seqno,
 		// Without an extent size nothing can be rounded, so nothing can be promised.
 		usable: status.Usable && status.ExtentSizeBytes > 0,
-		space: lvm.Space{
-			ExtentSizeBytes: status.ExtentSizeBytes,
-			HeldBytes:       lvm.SaturatingAdd(status.SpareBytes, status.GrowthReserveBytes),
-		},
+		space:  status.Space(),
 		recent: make(map[string]int64, len(status.Recent)),
-	}
-	for _, pv := range status.PhysicalVolumes {
-		if pv.Allocatable && !pv.Missing {
-			group.space.PhysicalVolumes = append(group.space.PhysicalVolumes, lvm.FreeSpace{Name: pv.Name, FreeBytes: pv.FreeBytes})
-		}
 	}
 	for _, volume := range status.Recent {
 		group.recent[volume.Name] = volume.SizeBytes
@@ -81,11 +90,31 @@ func newVolumeGroup(status *v1alpha1.VolumeGroupStatus) *volumeGroup {
 
 // group finds the volume group behind a device class; an empty class is the node's default.
 func (r *report) group(class string) (*volumeGroup, bool) {
-	if class == "" {
-		class = r.defaultClass
-	}
-	group, ok := r.groups[r.classes[class]]
+	group, ok := r.groups[r.class(class).group]
 	return group, ok
+}
+
+// class finds a device class; the zero value is of a class that is not served.
+func (r *report) class(name string) deviceClass {
+	if name == "" {
+		name = r.defaultClass
+	}
+	return r.classes[name]
+}
+
+// request is what a promise asks of its volume group beyond what the report includes; false when that is nothing. What a
+// volume grows by whose class is not served any more counts as linear; a new one there is refused, so it asks nothing.
+func (r *report) request(id string, p *promise) (*volumeGroup, lvm.Request, bool) {
+	group, size := p.groupOf(r)
+	if group == nil || !group.usable {
+		return nil, lvm.Request{}, false
+	}
+	_, class, _ := p.held()
+	request := lvm.Request{SizeBytes: size, IncludedBytes: p.includedBytes(id, group, r.observedAt), Layout: r.class(class).layout}
+	if v := p.volume; v != nil && v.growthRefused && request.IncludedBytes >= v.allocatedBytes {
+		return nil, lvm.Request{}, false
+	}
+	return group, request, request.MissingBytes(group.space.ExtentSizeBytes) > 0
 }
 
 // ParseVersion reads a resourceVersion, which kube-apiserver promises to be a decimal number that grows. Anything

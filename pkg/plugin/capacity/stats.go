@@ -47,8 +47,8 @@ func (l *Ledger) Stats() Stats {
 			s.OldestReport = max(s.OldestReport, now.Sub(n.agentSeenAt))
 		}
 		for id, p := range n.promises {
-			if group, size := p.groupOf(n.report); group != nil && group.space.ExtentSizeBytes > 0 {
-				s.ReservedBytes[p.source()] += p.missingBytes(id, size, group, n.report.observedAt)
+			if group, request, ok := n.report.request(id, p); ok {
+				s.ReservedBytes[p.source()] += group.space.TakenBytes(request)
 			}
 		}
 	}

@@ -176,7 +176,7 @@ func (l *Ledger) chooseWoken() (woken []*waiter, again bool) {
 		return woken, false
 	}
 	used := map[string]bool{}
-	overlays := map[string]map[string]lvm.Space{}
+	overlays := map[string]map[string]*lvm.Space{}
 	names := slices.Sorted(maps.Keys(l.improved))
 	for _, w := range l.waitersByAge() {
 		nodeName, ok := l.wakeFor(w, names, overlays)
@@ -203,19 +203,20 @@ func (l *Ledger) chooseWoken() (woken []*waiter, again bool) {
 
 // wakeFor finds an improved node whose space is enough for the waiter besides those before it, and takes it in
 // overlays.
-func (l *Ledger) wakeFor(w *waiter, names []string, overlays map[string]map[string]lvm.Space) (string, bool) {
+func (l *Ledger) wakeFor(w *waiter, names []string, overlays map[string]map[string]*lvm.Space) (string, bool) {
 	for _, name := range names {
 		if _, told := l.improved[name].told[w.pod.UID]; told || !w.demand.mayGoTo(name) {
 			continue
 		}
-		verdict, left := l.evaluate(name, w.demand, overlays[name])
+		verdict, wants := l.evaluate(name, w.demand, overlays[name])
 		if verdict.Reason != Fits {
 			continue
 		}
 		if overlays[name] == nil {
-			overlays[name] = left
-		} else {
-			maps.Copy(overlays[name], left)
+			overlays[name] = make(map[string]*lvm.Space, len(wants))
+		}
+		for i := range wants {
+			overlays[name][wants[i].group.name] = wants[i].left()
 		}
 		return name, true
 	}
