@@ -9,9 +9,6 @@ package integration
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,18 +31,20 @@ const repository = "../.."
 
 // environment is an API server, our scheduler on it, and clients.
 type environment struct {
-	dir          string
-	config       *rest.Config
-	kube         kubernetes.Interface
-	berth        client.Interface
-	schedulerURL string
+	dir      string
+	programs map[string]string
+	config   *rest.Config
+	kube     kubernetes.Interface
+	berth    client.Interface
+	// scheduler is the one of pods that name no other.
+	*scheduler
 }
 
 // newEnvironment starts everything; it ends with the test, and with the test process whatever ends that.
 func newEnvironment(t *testing.T) *environment {
 	t.Helper()
-	e := &environment{dir: t.TempDir()}
-	e.startAPIServer(t, programs(t))
+	e := &environment{dir: t.TempDir(), programs: programs(t)}
+	e.startAPIServer(t)
 	config := rest.CopyConfig(e.config)
 	config.QPS, config.Burst = 500, 1000
 	e.kube = kubernetes.NewForConfigOrDie(config)
@@ -55,7 +54,9 @@ func newEnvironment(t *testing.T) *environment {
 	}
 	e.berth = berth
 	e.apply(t, schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}, "manifests/namespace.yaml")
-	e.startScheduler(t)
+	e.apply(t, schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "csidrivers"}, "manifests/driver/csidriver.yaml")
+	e.buildScheduler(t)
+	e.scheduler = e.startScheduler(t, defaultScheduler)
 	return e
 }
 
@@ -63,7 +64,11 @@ func newEnvironment(t *testing.T) *environment {
 func programs(t *testing.T) map[string]string {
 	t.Helper()
 	if dir := os.Getenv("BERTH_BIN_DIR"); dir != "" {
-		return map[string]string{"etcd": filepath.Join(dir, "etcd"), "kube-apiserver": filepath.Join(dir, "kube-apiserver")}
+		paths := map[string]string{}
+		for _, program := range []string{"etcd", "kube-apiserver", "kube-scheduler"} {
+			paths[program] = filepath.Join(dir, program)
+		}
+		return paths
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -74,63 +79,17 @@ func programs(t *testing.T) map[string]string {
 		Progress: t.Logf,
 	}
 	paths := map[string]string{}
-	for group, program := range map[string]string{"etcd": "etcd", "kubernetes": "kube-apiserver"} {
+	for group, programs := range map[string][]string{"etcd": {"etcd"}, "kubernetes": {"kube-apiserver", "kube-scheduler"}} {
 		i := slices.IndexFunc(toolchain.Groups(), func(g toolchain.Group) bool { return g.Name == group })
 		dir, err := builder.Build(t.Context(), toolchain.Groups()[i])
 		if err != nil {
 			t.Fatal(err)
 		}
-		paths[program] = filepath.Join(dir, program)
+		for _, program := range programs {
+			paths[program] = filepath.Join(dir, program)
+		}
 	}
 	return paths
-}
-
-// startScheduler builds cmd/scheduler and runs it with the configuration that is shipped, on which only the way to the
-// API server is changed.
-func (e *environment) startScheduler(t *testing.T) {
-	t.Helper()
-	binary := filepath.Join(e.dir, "scheduler")
-	if err := toolchain.Compile(t.Context(), repository, "./cmd/scheduler", binary); err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(filepath.Join(repository, "manifests", "scheduler", "config.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config map[string]any
-	if err := yaml.Unmarshal(content, &config); err != nil {
-		t.Fatal(err)
-	}
-	config["clientConnection"] = map[string]any{"kubeconfig": e.writeKubeconfig(t)}
-	content, err = yaml.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := e.write(t, "scheduler.yaml", content)
-	port := freePort(t)
-	e.schedulerURL = fmt.Sprintf("https://127.0.0.1:%d", port)
-	run(t, e.dir, binary, "--config="+path, "--v=4", "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
-		"--cert-dir="+filepath.Join(e.dir, "scheduler-certificates"),
-		"--authentication-skip-lookup", "--authorization-always-allow-paths=/healthz,/metrics")
-	e.await(t, time.Minute, "scheduler healthy", func(context.Context) (bool, error) {
-		_, err := e.get("/healthz")
-		return err == nil, nil
-	})
-}
-
-// get reads a page of the scheduler.
-func (e *environment) get(path string) (string, error) {
-	httpClient := http.Client{Transport: insecureTransport(), Timeout: 5 * time.Second}
-	response, err := httpClient.Get(e.schedulerURL + path)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", path, response.Status)
-	}
-	return string(body), err
 }
 
 // apply creates the one object of a manifest.

@@ -40,18 +40,33 @@ type fakeDriver struct {
 
 	mu    sync.Mutex
 	nodes map[string]*fakeNode
-	// seen are the claims that are being worked on or done.
-	seen    map[types.UID]bool
+	// held, when not nil, keeps volumes from being made until it is closed.
+	held chan struct{}
+	// claims are those that are being worked on or done.
+	claims  map[types.UID]claimState
 	refused int
-	// goneAt is when each claim's volume was gone from disk and from the node's report.
-	goneAt map[string]time.Time
+	// boundAt is when each claim was bound, goneAt when its volume was gone from disk.
+	boundAt, goneAt map[string]time.Time
 }
+
+// claimState is how far a claim has come.
+type claimState int
+
+const (
+	unseen claimState = iota
+	// inWork: as in life, a claim's deletion does not stop its volume from being made; it is removed afterwards.
+	inWork
+	done
+	removed
+)
 
 // fakeNode is one node's volume group.
 type fakeNode struct {
 	sizeBytes int64
 	seqno     int64
 	volumes   map[string]int64
+	// unseenBytes are taken by somebody else, and no report shows it yet.
+	unseenBytes int64
 	// publishing keeps the node's reports in their order.
 	publishing sync.Mutex
 }
@@ -62,7 +77,7 @@ func newFakeDriver(t *testing.T, e *environment, class string) *fakeDriver {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &fakeDriver{
 		environment: e, class: class, ctx: ctx, t: t, nodes: map[string]*fakeNode{},
-		seen: map[types.UID]bool{}, goneAt: map[string]time.Time{},
+		claims: map[types.UID]claimState{}, boundAt: map[string]time.Time{}, goneAt: map[string]time.Time{},
 	}
 	informer := informers.NewSharedInformerFactory(e.kube, 0).Core().V1().PersistentVolumeClaims().Informer()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -115,14 +130,36 @@ func (d *fakeDriver) onClaim(claim *v1.PersistentVolumeClaim) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.seen[claim.UID] {
-		d.seen[claim.UID] = true
+	if d.claims[claim.UID] == unseen {
+		d.claims[claim.UID] = inWork
 		d.work.Go(func() { d.provision(claim, node) })
+	}
+}
+
+// hold keeps volumes from being made until the returned function is called.
+func (d *fakeDriver) hold() (release func()) {
+	held := make(chan struct{})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.held = held
+	return sync.OnceFunc(func() { close(held) })
+}
+
+func (d *fakeDriver) awaitRelease() {
+	d.mu.Lock()
+	held := d.held
+	d.mu.Unlock()
+	if held != nil {
+		select {
+		case <-d.ctx.Done():
+		case <-held:
+		}
 	}
 }
 
 // provision is CreateVolume and what follows.
 func (d *fakeDriver) provision(claim *v1.PersistentVolumeClaim, node string) {
+	d.awaitRelease()
 	d.pause(100)
 	request := claim.Spec.Resources.Requests[v1.ResourceStorage]
 	volume, err := d.berth.LogicalVolumes().Create(d.ctx, &v1alpha1.LogicalVolume{
@@ -152,7 +189,20 @@ func (d *fakeDriver) provision(claim *v1.PersistentVolumeClaim, node string) {
 	if _, err = d.berth.LogicalVolumes().UpdateStatus(d.ctx, volume, metav1.UpdateOptions{}); d.failed("make ready", err) {
 		return
 	}
-	d.bind(claim, node)
+	d.finish(claim, node)
+}
+
+// finish binds the claim, or removes the volume when the claim is gone meanwhile.
+func (d *fakeDriver) finish(claim *v1.PersistentVolumeClaim, node string) {
+	d.mu.Lock()
+	d.claims[claim.UID] = done
+	d.mu.Unlock()
+	_, err := d.kube.CoreV1().PersistentVolumeClaims(claim.Namespace).Get(d.ctx, claim.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		d.remove(claim)
+	} else if !d.failed("get claim", err) {
+		d.bind(claim, node)
+	}
 }
 
 // create is lvcreate: it returns the new seqno, or false when the bytes are not there.
@@ -160,7 +210,7 @@ func (d *fakeDriver) create(node, name string, bytes int64) (int64, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := d.nodes[node]
-	if n.freeBytes() < rounded(bytes) {
+	if n.freeBytes()-n.unseenBytes < rounded(bytes) {
 		return 0, false
 	}
 	n.volumes[name] = rounded(bytes)
@@ -172,7 +222,9 @@ func (d *fakeDriver) create(node, name string, bytes int64) (int64, bool) {
 func (d *fakeDriver) refuse(claim *v1.PersistentVolumeClaim, volume *v1alpha1.LogicalVolume) {
 	d.mu.Lock()
 	d.refused++
-	delete(d.seen, claim.UID)
+	delete(d.claims, claim.UID)
+	n := d.nodes[volume.Spec.NodeName]
+	n.sizeBytes, n.unseenBytes = n.sizeBytes-n.unseenBytes, 0
 	d.mu.Unlock()
 	d.publish(volume.Spec.NodeName)
 	volume.Status.Phase, volume.Status.Code = v1alpha1.PhaseFailed, "ResourceExhausted"
@@ -192,15 +244,32 @@ func (d *fakeDriver) bind(claim *v1.PersistentVolumeClaim, node string) {
 	}
 	claims := d.kube.CoreV1().PersistentVolumeClaims(claim.Namespace)
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:"yes"}},"spec":{"volumeName":%q}}`, storagehelpers.AnnBindCompleted, volume.Name)
-	if _, err := claims.Patch(d.ctx, claim.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); d.failed("bind", err) {
+	if _, err := claims.Patch(d.ctx, claim.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); apierrors.IsNotFound(err) {
+		d.remove(claim)
+		return
+	} else if d.failed("bind", err) {
 		return
 	}
+	d.mu.Lock()
+	d.boundAt[claim.Name] = time.Now()
+	d.mu.Unlock()
 	_, err := claims.Patch(d.ctx, claim.Name, types.MergePatchType, []byte(`{"status":{"phase":"Bound"}}`), metav1.PatchOptions{}, "status")
-	d.failed("bind", err)
+	if !apierrors.IsNotFound(err) {
+		d.failed("bind", err)
+	}
 }
 
 // remove is DeleteVolume for a claim that is gone.
 func (d *fakeDriver) remove(claim *v1.PersistentVolumeClaim) {
+	d.mu.Lock()
+	state := d.claims[claim.UID]
+	if state != inWork {
+		d.claims[claim.UID] = removed
+	}
+	d.mu.Unlock()
+	if state == inWork || state == removed {
+		return
+	}
 	name := "pvc-" + string(claim.UID)
 	volume, err := d.berth.LogicalVolumes().Get(d.ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || d.failed("get LogicalVolume", err) {
@@ -218,7 +287,10 @@ func (d *fakeDriver) remove(claim *v1.PersistentVolumeClaim) {
 	d.mu.Unlock()
 	d.publish(volume.Spec.NodeName)
 	d.failed("delete LogicalVolume", d.berth.LogicalVolumes().Delete(d.ctx, name, metav1.DeleteOptions{}))
-	d.failed("delete PersistentVolume", d.kube.CoreV1().PersistentVolumes().Delete(d.ctx, name, metav1.DeleteOptions{}))
+	// There is none when the claim was gone before it was bound.
+	if err := d.kube.CoreV1().PersistentVolumes().Delete(d.ctx, name, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
+		d.failed("delete PersistentVolume", err)
+	}
 }
 
 // publish writes the node's report as it is now.

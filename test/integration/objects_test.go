@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,12 @@ const namespace = metav1.NamespaceDefault
 // addNode makes a Node and what its agent publishes: a volume group of size GiB that serves the driver's class.
 func (d *fakeDriver) addNode(t *testing.T, name string, gib int64) {
 	t.Helper()
+	d.addNodeSeen(t, name, gib, time.Now())
+}
+
+// addNodeSeen is addNode with an agent whose last sign of life is at that time.
+func (d *fakeDriver) addNodeSeen(t *testing.T, name string, gib int64, seen time.Time) {
+	t.Helper()
 	d.environment.addNode(t, name)
 	d.mu.Lock()
 	d.nodes[name] = &fakeNode{sizeBytes: gib << 30, seqno: 1, volumes: map[string]int64{}}
@@ -35,7 +42,7 @@ func (d *fakeDriver) addNode(t *testing.T, name string, gib int64) {
 	d.publish(name)
 	lease := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.AgentLeasePrefix + name},
-		Spec:       coordinationv1.LeaseSpec{RenewTime: ptr.To(metav1.NowMicro())},
+		Spec:       coordinationv1.LeaseSpec{RenewTime: ptr.To(metav1.NewMicroTime(seen))},
 	}
 	if _, err := d.kube.CoordinationV1().Leases(v1alpha1.Namespace).Create(t.Context(), lease, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -82,10 +89,24 @@ func (e *environment) addClass(t *testing.T, name string, parameters map[string]
 // addPod makes a pod with a claim per size, named after it: name-0, name-1, …
 func (e *environment) addPod(t *testing.T, name, class string, sizes ...string) {
 	t.Helper()
+	e.create(t, e.newPod(t, name, class, sizes...))
+}
+
+// addPodFor is addPod with a scheduler of that name.
+func (e *environment) addPodFor(t *testing.T, scheduler, name, class string, sizes ...string) {
+	t.Helper()
+	pod := e.newPod(t, name, class, sizes...)
+	pod.Spec.SchedulerName = scheduler
+	e.create(t, pod)
+}
+
+// newPod makes the claims of a pod and returns the pod.
+func (e *environment) newPod(t *testing.T, name, class string, sizes ...string) *v1.Pod {
+	t.Helper()
 	pod := &v1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: v1.PodSpec{
-			SchedulerName: "berth-scheduler", Containers: []v1.Container{{Name: "c", Image: "image"}},
+			SchedulerName: defaultScheduler, Containers: []v1.Container{{Name: "c", Image: "image"}},
 			TerminationGracePeriodSeconds: ptr.To[int64](0),
 		},
 	}
@@ -105,10 +126,31 @@ func (e *environment) addPod(t *testing.T, name, class string, sizes ...string) 
 			VolumeSource: v1.VolumeSource{PersistentVolumeClaim: &v1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name}},
 		})
 	}
+	return pod
+}
+
+// create makes a pod of newPod, which goes with the test as its claims do.
+func (e *environment) create(t *testing.T, pod *v1.Pod) {
+	t.Helper()
 	if _, err := e.kube.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { e.deletePod(name, len(sizes)) })
+	t.Cleanup(func() { e.deletePod(pod.Name, len(pod.Spec.Volumes)) })
+}
+
+// createAll is create for many pods at once.
+func (e *environment) createAll(t *testing.T, pods []*v1.Pod) {
+	t.Helper()
+	var group sync.WaitGroup
+	for _, pod := range pods {
+		t.Cleanup(func() { e.deletePod(pod.Name, len(pod.Spec.Volumes)) })
+		group.Go(func() {
+			if _, err := e.kube.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
 }
 
 // deletePod removes a pod and its claims.

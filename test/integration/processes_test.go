@@ -33,16 +33,16 @@ import (
 const token = "integration"
 
 // startAPIServer starts etcd and kube-apiserver and waits until it is ready.
-func (e *environment) startAPIServer(t *testing.T, programs map[string]string) {
+func (e *environment) startAPIServer(t *testing.T) {
 	t.Helper()
 	etcd, peer, port := freePort(t), freePort(t), freePort(t)
 	etcdURL, peerURL := fmt.Sprintf("http://127.0.0.1:%d", etcd), fmt.Sprintf("http://127.0.0.1:%d", peer)
-	run(t, e.dir, programs["etcd"], "--data-dir="+filepath.Join(e.dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
+	run(t, e.dir, "etcd", e.programs["etcd"], "--data-dir="+filepath.Join(e.dir, "etcd"), "--unsafe-no-fsync", "--log-level=warn",
 		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL,
 		"--listen-peer-urls="+peerURL, "--initial-advertise-peer-urls="+peerURL, "--initial-cluster=default="+peerURL)
 	key := e.write(t, "service-accounts.key", newKey(t))
 	tokens := e.write(t, "tokens.csv", []byte(token+",admin,admin,system:masters\n"))
-	run(t, e.dir, programs["kube-apiserver"], "--etcd-servers="+etcdURL, "--bind-address=127.0.0.1",
+	run(t, e.dir, "kube-apiserver", e.programs["kube-apiserver"], "--etcd-servers="+etcdURL, "--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", port), "--cert-dir="+filepath.Join(e.dir, "certificates"),
 		"--token-auth-file="+tokens, "--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24",
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+key,
@@ -87,11 +87,23 @@ func (e *environment) write(t *testing.T, name string, content []byte) string {
 	return path
 }
 
+// process is a running program.
+type process struct {
+	cmd   *exec.Cmd
+	ended <-chan struct{}
+}
+
+// kill is kill -9. It returns when the program has ended.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
 // run starts a program that is killed with the test, and by the kernel when the test process dies in any way. Its
-// output goes to a file, whose end is shown when the test fails.
-func run(t *testing.T, dir, program string, args ...string) {
+// output goes to the file name.log, whose end is shown when the test fails.
+func run(t *testing.T, dir, name, program string, args ...string) *process {
 	t.Helper()
-	logPath := filepath.Join(dir, filepath.Base(program)+".log")
+	logPath := filepath.Join(dir, name+".log")
 	log, err := os.Create(logPath)
 	if err != nil {
 		t.Fatal(err)
@@ -115,13 +127,14 @@ func run(t *testing.T, dir, program string, args ...string) {
 	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
+	p := &process{cmd: cmd, ended: ended}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
+		p.kill()
 		if t.Failed() {
 			t.Logf("end of %s:\n%s", filepath.Base(logPath), tail(logPath, 6000))
 		}
 	})
+	return p
 }
 
 func tail(path string, bytes int) string {

@@ -32,7 +32,20 @@ func TestScheduler(t *testing.T) {
 		{"over-subscription: K run, the rest wait and are woken", testOverSubscription},
 		{"unknown parameter is refused by name", testUnknownParameter},
 		{"unknown device class", testUnknownDeviceClass},
+		{"claim bound to pod bound", testBoundToBound},
+		{"space freed to selected-node", testFreedToSelected},
+		{"preemption leaves no trace", testPreemptionLeavesNoTrace},
+		{"stale report", testStaleReport},
+		{"claim deleted while provisioning", testDeletedWhileProvisioning},
+		{"space freed while a pod comes", testWakeUpRace},
+		{"CSIStorageCapacity objects", testStorageCapacityObjects},
+		{"scheduler killed in the middle", testKilledScheduler},
+		{"leader killed in the middle", testLeaderChange},
 		{"metrics", testMetrics},
+		// What follows has refused volumes.
+		{"refused claim goes elsewhere", testRefusedGoesElsewhere},
+		{"refused claim waits", testRefusedWaits},
+		{"two schedulers", testTwoSchedulers},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, e) }) {
 			t.FailNow()
