@@ -296,6 +296,27 @@ func TestGetCapacity(t *testing.T) {
 			}
 		})
 	}
+	t.Run("copies", func(t *testing.T) {
+		c := newCluster(t, gib)
+		c.agent.set(func(a *testAgent) { a.deaf = true })
+		storage := report("node-2", 10*gib)
+		group, class := &storage.Status.VolumeGroups[0], &storage.Status.DeviceClasses[0]
+		group.PhysicalVolumes = append(group.PhysicalVolumes, v1alpha1.PhysicalVolumeStatus{Name: "/dev/sdb", FreeBytes: 4 * gib, Allocatable: true})
+		class.Layout, class.Mirrors = "raid1", 2
+		c.addNode("node-2", time.Now(), storage)
+		c.eventually("the report is known", func() bool {
+			r, ok := c.controller.storages.at("node-2")
+			return ok && len(r.Status.VolumeGroups) == 1
+		})
+		response, err := c.controller.GetCapacity(quiet(t), &csi.GetCapacityRequest{AccessibleTopology: topologyOf("node-2")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Half of 10 + 4; 4 less the extent of metadata.
+		if response.GetAvailableCapacity() != 7*gib || response.GetMaximumVolumeSize().GetValue() != 4*gib-testExtent {
+			t.Errorf("available %d maximum %d, want 7 GiB and 4 GiB less an extent", response.GetAvailableCapacity(), response.GetMaximumVolumeSize().GetValue())
+		}
+	})
 	t.Run("unknown node or class", func(t *testing.T) {
 		c := newCluster(t, gib)
 		for _, request := range []*csi.GetCapacityRequest{

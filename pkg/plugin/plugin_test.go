@@ -253,6 +253,17 @@ func TestEventTellsTheLargestNodes(t *testing.T) {
 	}
 }
 
+func TestEventTellsOfTooFewPhysicalVolumes(t *testing.T) {
+	f := newFixture(t, VolumeGroupCapacityArgs{})
+	findings := f.plugin.newFindings([]capacity.Claim{{Name: "data-0"}})
+	findings.note("a", capacity.Verdict{Reason: capacity.TooFewPhysicalVolumes, DeviceClass: "mirror", VolumeGroup: "vg", WantedBytes: 8 * gib, FreeBytes: 9 * gib})
+	findings.note("b", capacity.Verdict{Reason: capacity.TooFewBytes, DeviceClass: "mirror", VolumeGroup: "vg", WantedBytes: 8 * gib, FreeBytes: gib})
+	want := "8 GiB wanted for claim data-0 (device class mirror); largest: a vg 9 GiB free on too few physical volumes, b vg 1 GiB free"
+	if got := findings.text(); got != want {
+		t.Errorf("event %q, want %q", got, want)
+	}
+}
+
 func TestNoEventWhenANodePassed(t *testing.T) {
 	f := newFixture(t, VolumeGroupCapacityArgs{}, class("ours", nil), pvc("c", "ours", "5Gi"))
 	f.node("small", 3*gib)
