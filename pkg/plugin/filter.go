@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"time"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
@@ -16,6 +15,7 @@ import (
 const (
 	ErrReasonNoReport            = "node(s) had no report of their volume groups"
 	ErrReasonStaleAgent          = "node(s) had a storage agent that stopped reporting"
+	ErrReasonClockOff            = "node(s) had a clock too far off to trust their report"
 	ErrReasonClassNotServed      = "node(s) did not serve the device class"
 	ErrReasonVolumeGroupUnusable = "node(s) had an unusable volume group"
 	ErrReasonRefused             = "node(s) refused the volume and have not reported since"
@@ -27,6 +27,7 @@ var (
 	errReasons = map[capacity.Reason]string{
 		capacity.NoReport:            ErrReasonNoReport,
 		capacity.StaleAgent:          ErrReasonStaleAgent,
+		capacity.ClockOff:            ErrReasonClockOff,
 		capacity.ClassNotServed:      ErrReasonClassNotServed,
 		capacity.VolumeGroupUnusable: ErrReasonVolumeGroupUnusable,
 		capacity.Refused:             ErrReasonRefused,
@@ -35,6 +36,7 @@ var (
 	reasonLabels = map[capacity.Reason]string{
 		capacity.NoReport:            "no_report",
 		capacity.StaleAgent:          "stale_agent",
+		capacity.ClockOff:            "clock_off",
 		capacity.ClassNotServed:      "class_not_served",
 		capacity.VolumeGroupUnusable: "volume_group_unusable",
 		capacity.Refused:             "refused",
@@ -48,7 +50,6 @@ func (pl *VolumeGroupCapacity) Filter(ctx context.Context, cycle fwk.CycleState,
 	if s == nil {
 		return nil
 	}
-	defer observeDuration("Filter", time.Now())
 	nodeName := nodeInfo.Node().Name
 	verdict := pl.ledger.Evaluate(nodeName, s.demand)
 	s.findings.note(nodeName, verdict)
@@ -60,6 +61,6 @@ func (pl *VolumeGroupCapacity) Filter(ctx context.Context, cycle fwk.CycleState,
 			"reason", errReasons[verdict.Reason], "deviceClass", verdict.DeviceClass, "volumeGroup", verdict.VolumeGroup,
 			"wanted", formatBytes(verdict.WantedBytes), "free", formatBytes(verdict.FreeBytes))
 	}
-	rejections.WithLabelValues(reasonLabels[verdict.Reason]).Inc()
+	countRejection(verdict.Reason)
 	return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, errReasons[verdict.Reason])
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -34,8 +35,10 @@ type findings struct {
 	plugin *VolumeGroupCapacity
 	claims []capacity.Claim
 
+	// passed is set for every node that fits, so it takes no lock.
+	passed atomic.Bool
+
 	mu     sync.Mutex
-	passed bool
 	told   bool
 	best   []shortfall
 	others int
@@ -59,11 +62,15 @@ func (pl *VolumeGroupCapacity) newFindings(claims []capacity.Claim) *findings {
 
 // note takes in a verdict. Safe for concurrent use.
 func (f *findings) note(node string, verdict capacity.Verdict) {
+	if verdict.Reason == capacity.Fits {
+		if !f.passed.Load() {
+			f.passed.Store(true)
+		}
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch verdict.Reason {
-	case capacity.Fits:
-		f.passed = true
 	case capacity.TooFewBytes:
 		f.best = append(f.best, shortfall{node, verdict})
 		slices.SortFunc(f.best, func(a, b shortfall) int {
@@ -84,7 +91,7 @@ func (f *findings) Report(_ context.Context, pod *v1.Pod, waitingSince time.Time
 	}
 	f.mu.Lock()
 	text := ""
-	if !f.told && !f.passed && len(f.best) > 0 {
+	if !f.told && !f.passed.Load() && len(f.best) > 0 {
 		text = f.text()
 	}
 	f.mu.Unlock()

@@ -7,10 +7,14 @@ import (
 )
 
 // Evaluate answers whether a demand fits a node now. Claims of the demand that are promised here already are not
-// counted against themselves, and those that have a LogicalVolume here ask for nothing more.
+// counted against themselves, and those that have their LogicalVolume here ask for nothing more.
 func (l *Ledger) Evaluate(nodeName string, demand Demand) Verdict {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	var t tally
+	if verdict, ok := l.tallyUp(nodeName, &demand, &t); ok {
+		return verdict
+	}
 	verdict, _ := l.evaluate(nodeName, demand, nil)
 	return verdict
 }
@@ -20,18 +24,23 @@ func (l *Ledger) Evaluate(nodeName string, demand Demand) Verdict {
 func (l *Ledger) Left(nodeName string, demand Demand) ([]ClassLeft, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	var t tally
+	if verdict, ok := l.tallyUp(nodeName, &demand, &t); ok {
+		if verdict.Reason != Fits {
+			return nil, false
+		}
+		return t.left(l.nodes[nodeName], &demand), true
+	}
 	verdict, left := l.evaluate(nodeName, demand, nil)
 	if verdict.Reason != Fits {
 		return nil, false
 	}
 	n := l.nodes[nodeName]
-	var classes []ClassLeft
-	seen := map[string]bool{}
-	for _, claim := range demand.Claims {
-		if seen[claim.DeviceClass] {
+	classes := make([]ClassLeft, 0, 1)
+	for i, claim := range demand.Claims {
+		if demand.repeatsClass(i) {
 			continue
 		}
-		seen[claim.DeviceClass] = true
 		group, ok := n.report.group(claim.DeviceClass)
 		if !ok {
 			continue
@@ -57,13 +66,10 @@ type want struct {
 func (l *Ledger) evaluate(nodeName string, demand Demand, overlay map[string]lvm.Space) (Verdict, map[string]lvm.Space) {
 	n := l.nodes[nodeName]
 	now := l.now()
-	if n == nil || n.report == nil {
-		return Verdict{Reason: NoReport}, nil
+	if reason := n.unknown(now, demand.StaleAfter); reason != Fits {
+		return Verdict{Reason: reason}, nil
 	}
-	if n.stale(now, demand.StaleAfter) {
-		return Verdict{Reason: StaleAgent}, nil
-	}
-	wants, own, verdict := l.wants(nodeName, n, demand, now)
+	wants, own, verdict := n.wants(nodeName, demand, now)
 	if verdict.Reason != Fits {
 		return verdict, nil
 	}
@@ -90,34 +96,48 @@ func (l *Ledger) evaluate(nodeName string, demand Demand, overlay map[string]lvm
 	return Verdict{}, left
 }
 
-// wants sorts a demand's claims by volume group, and names those of them that are promised on the node already.
-func (l *Ledger) wants(nodeName string, n *node, demand Demand, now time.Time) ([]want, map[string]struct{}, Verdict) {
+// wants sorts a demand's claims by volume group, and names those of them that hold bytes on the node already.
+func (n *node) wants(nodeName string, demand Demand, now time.Time) ([]want, map[string]struct{}, Verdict) {
 	var wants []want
 	var own map[string]struct{}
 	for _, claim := range demand.Claims {
 		id := claim.VolumeID()
-		if p := n.promises[id]; p != nil {
-			if p.placed() {
-				continue
-			}
+		_, open := n.open[id]
+		if p := n.promises[id]; p != nil && p.placed() && (claim.SelectedNode == nodeName || !open) {
+			continue
+		}
+		// A LogicalVolume here that the claim does not point to is on its way out: it keeps its place, as long as there
+		// is one.
+		if open {
 			if own == nil {
 				own = map[string]struct{}{}
 			}
 			own[id] = struct{}{}
 		}
-		group, ok := n.report.group(claim.DeviceClass)
-		if !ok {
-			return nil, nil, Verdict{Reason: ClassNotServed, DeviceClass: claim.DeviceClass}
-		}
-		if !group.usable {
-			return nil, nil, Verdict{Reason: VolumeGroupUnusable, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
-		}
-		if b, ok := l.bars[barKey{claim.UID, nodeName}]; ok && b.stands(n.report, now) {
-			return nil, nil, Verdict{Reason: Refused, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
+		group, verdict := n.groupFor(&claim, now)
+		if group == nil {
+			return nil, nil, verdict
 		}
 		wants = addWant(wants, group, claim)
 	}
 	return wants, own, Verdict{}
+}
+
+// groupFor is the volume group that a claim's volume would be made in; nil, and why, when it would not.
+func (n *node) groupFor(claim *Claim, now time.Time) (*volumeGroup, Verdict) {
+	group, ok := n.report.group(claim.DeviceClass)
+	if !ok {
+		return nil, Verdict{Reason: ClassNotServed, DeviceClass: claim.DeviceClass}
+	}
+	if !group.usable {
+		return nil, Verdict{Reason: VolumeGroupUnusable, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
+	}
+	if len(n.bars) > 0 {
+		if b, ok := n.bars[claim.UID]; ok && b.stands(n.report, now) {
+			return nil, Verdict{Reason: Refused, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
+		}
+	}
+	return group, Verdict{}
 }
 
 func addWant(wants []want, group *volumeGroup, claim Claim) []want {
@@ -128,11 +148,6 @@ func addWant(wants []want, group *volumeGroup, claim Claim) []want {
 		}
 	}
 	return append(wants, want{group, claim.DeviceClass, []int64{claim.SizeBytes}})
-}
-
-// stands tells whether the bar still keeps its claim off.
-func (b bar) stands(r *report, now time.Time) bool {
-	return !b.lifted && now.Before(b.expires) && !(r != nil && r.observedAt.After(b.notBefore))
 }
 
 // sum rounds the sizes up to extents and adds them, saturating.

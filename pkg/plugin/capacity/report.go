@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
 )
@@ -16,6 +18,10 @@ type report struct {
 	classes      map[string]string
 	defaultClass string
 	groups       map[string]*volumeGroup
+	// shaped are the classes whose volumes are not linear: more than a sum of bytes decides whether they fit.
+	shaped map[string]struct{}
+	// clockOff: the agent's clock is off, so that observedAt would mean nothing; it is zero then.
+	clockOff bool
 }
 
 // volumeGroup is one volume group of a report.
@@ -38,9 +44,19 @@ func newReport(object *v1alpha1.NodeStorage, previous *report) *report {
 		observedAt: object.Status.ObservedAt.Time,
 		classes:    make(map[string]string, len(object.Status.DeviceClasses)),
 		groups:     make(map[string]*volumeGroup, len(object.Status.VolumeGroups)),
+		clockOff:   meta.IsStatusConditionFalse(object.Status.Conditions, v1alpha1.NodeStorageClockInSync),
+	}
+	if r.clockOff {
+		r.observedAt = time.Time{}
 	}
 	for _, class := range object.Status.DeviceClasses {
 		r.classes[class.Name] = class.VolumeGroup
+		if class.Layout != "" && class.Layout != v1alpha1.LayoutLinear {
+			if r.shaped == nil {
+				r.shaped = map[string]struct{}{}
+			}
+			r.shaped[class.Name] = struct{}{}
+		}
 		if class.Default {
 			r.defaultClass = class.Name
 		}
