@@ -119,6 +119,8 @@ func TestRestoredVolumeGroup(t *testing.T) {
 	f.clock.add(clockMargin + time.Second)
 	f.report("a", group("vg-ssd", 5, 10))
 	f.wantFree(t, "a", 10, "a report taken well after Ready includes what is there")
+	f.report("a", group("vg-ssd", 6, 10, entry(c.VolumeID(), 1)))
+	f.wantFree(t, "a", 10, "the volume is as small again as it once was, and nobody makes it grow")
 }
 
 func TestOlderReportIsPassedOver(t *testing.T) {

@@ -82,7 +82,7 @@ func (c *simClaim) maintain(n *simNode) {
 		c.ready(n, n.seqno)
 	case c.volume.GrowthRefused():
 		c.revert()
-	case missing <= 0 || !c.world.hasty && c.world.now.Sub(c.orderedAt) < expansionLag:
+	case missing <= 0 || !c.growing() || !c.world.hasty && c.world.now.Sub(c.orderedAt) < expansionLag:
 	default:
 		c.grow(n, missing)
 	}

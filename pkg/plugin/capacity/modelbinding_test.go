@@ -228,7 +228,7 @@ func (s *simScheduler) die() {
 	}
 }
 
-// crash is die and a restart of the one scheduler.
+// crash is die and a restart of the one scheduler, which takes longer than a request.
 func (s *simScheduler) crash(luck uint32) {
 	w := s.world
 	w.say("scheduler %d restarts", s.index)
@@ -241,7 +241,12 @@ func (s *simScheduler) crash(luck uint32) {
 			c.step(0)
 		}
 	}
-	for _, n := range w.nodes {
+	s.start()
+}
+
+// start is restart some time after a process has ended: an agent has published by then what it did.
+func (s *simScheduler) start() {
+	for _, n := range s.world.nodes {
 		n.look()
 		n.publish()
 	}
@@ -253,5 +258,5 @@ func (w *world) failOver() {
 	w.say("the other scheduler takes over")
 	w.schedulers[0].die()
 	w.schedulers[0], w.schedulers[1] = w.schedulers[1], w.schedulers[0]
-	w.schedulers[1].restart()
+	w.schedulers[1].start()
 }

@@ -54,8 +54,7 @@ type simScheduler struct {
 
 func (s *simScheduler) now() time.Time { return s.world.now.Add(s.offset) }
 
-// restart begins a new process, which reads all there is before it is synced. A restart takes longer than a request
-// and longer than an agent takes to publish what it did.
+// restart begins a new process, which reads all there is before it is synced.
 func (s *simScheduler) restart() {
 	w := s.world
 	s.ledger = New(s.now)

@@ -174,20 +174,23 @@ func (p *promise) missingBytes(id string, size int64, group *volumeGroup, observ
 
 // includedBytes is the size with which the group's report includes the volume; 0 when it does not.
 func (p *promise) includedBytes(id string, group *volumeGroup, observedAt time.Time) int64 {
-	if size, ok := group.recent[id]; ok {
-		return size
-	}
+	listed, isListed := group.recent[id]
 	v := p.speaker()
 	if v == nil || v.allocatedBytes == 0 {
-		return 0
+		return listed
+	}
+	// A volume that had its size well before the report was taken is in it: on disk and counted, or lost with a
+	// restored backup, wholly or in part, and taking nothing.
+	if !v.sizedAt.IsZero() && observedAt.After(v.sizedAt.Add(clockMargin)) {
+		return max(listed, v.allocatedBytes)
+	}
+	if isListed {
+		return listed
 	}
 	// Without seqno it was not made by an agent of ours but adopted: it has been there longer than we look.
 	adopted := v.group.Seqno == 0
 	bySeqno := v.group.UUID == group.uuid && v.group.Seqno <= group.seqno && group.seqno >= group.maxSeqno
-	// A volume that had its size well before the report was taken is in it: on disk and counted, or lost with a
-	// restored backup and taking nothing.
-	byTime := !v.sizedAt.IsZero() && observedAt.After(v.sizedAt.Add(clockMargin))
-	if adopted || bySeqno || byTime {
+	if adopted || bySeqno {
 		return v.allocatedBytes
 	}
 	return v.formerBytes
