@@ -6,6 +6,8 @@
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 IMAGE_TAG  ?= dev
 REGISTRY   ?= ghcr.io/berth-dev
+# Placements of make property.
+PLACEMENTS ?= 1000000
 # The Debian release whose LVM the tests run on.
 DEBIAN     := bookworm-slim
 
@@ -71,6 +73,14 @@ test: ## Run everything CI runs, the quick things first
 .PHONY: unit
 unit: ## Unit tests, the LVM contract and CSI sanity on fakes, with the race detector
 	CGO_ENABLED=1 go test -race -timeout 15m ./...
+
+.PHONY: property
+property: ## A million placements of the capacity ledger in a model of the cluster; PLACEMENTS=
+	BERTH_PROPERTY_PLACEMENTS=$(PLACEMENTS) go test -count 1 -timeout 60m -v -run TestProperty ./pkg/plugin/capacity/
+
+.PHONY: bench-ledger
+bench-ledger: ## What a decision, a report and a volume cost the capacity ledger at 5,000 nodes
+	go test -run '^$$' -bench . ./pkg/plugin/capacity/ ./pkg/plugin/
 
 .PHONY: sanity
 sanity: ## CSI sanity alone, on the fake LVM

@@ -92,6 +92,8 @@ func newAgent(options *nodeOptions, registry prometheus.Registerer, broadcast re
 	// A node's burst is some tens of volumes of a few writes each; more at once only fills the API server's queues.
 	config.QPS, config.Burst = 50, 200
 	config.UserAgent = "berth-node/" + version()
+	clock := &agent.ClockMeter{}
+	config.Wrap(clock.Wrap)
 	berth, err := client.New(config)
 	if err != nil {
 		return nil, err
@@ -114,6 +116,7 @@ func newAgent(options *nodeOptions, registry prometheus.Registerer, broadcast re
 		Resume:      dm.ResumeOurs,
 		Formatter:   agent.MkfsFormatter{Exec: exec.New()},
 		Eraser:      agent.DeviceEraser{},
+		Clock:       clock,
 		Client:      berth,
 		Kubernetes:  kube,
 		Recorder:    broadcast.NewRecorder(client.Scheme, corev1.EventSource{Component: "berth-node", Host: options.nodeName}),

@@ -36,6 +36,9 @@ type Options struct {
 	Formatter Formatter
 	Eraser    Eraser
 
+	// Clock measures what goes through Client and Kubernetes.
+	Clock *ClockMeter
+
 	Client     client.Interface
 	Kubernetes kubernetes.Interface
 	Recorder   record.EventRecorder
@@ -76,8 +79,9 @@ func New(options Options) *Agent {
 	a.storageInformer = client.NewNodeStorageInformer(options.Client, client.Named(options.NodeName))
 	a.publisher = &publisher{
 		client: options.Client.NodeStorages(), recorder: options.Recorder, node: a.node, status: a.status,
-		name: options.NodeName, wake: make(chan struct{}, 1), force: make(chan struct{}, 1),
+		name: options.NodeName, wake: make(chan struct{}, 1), force: make(chan struct{}, 1), clock: options.Clock.condition,
 	}
+	options.Clock.onTurn(a.publisher.notify)
 	a.volumes = &volumes{
 		nodeName: options.NodeName, client: options.Client.LogicalVolumes(), lister: client.LogicalVolumeLister(a.volumeInformer),
 		groups: a.groups, config: a.configInForce, formatter: options.Formatter, eraser: options.Eraser, recorder: options.Recorder,

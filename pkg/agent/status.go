@@ -104,7 +104,7 @@ func recentEntries(vg lvm.VolumeGroup, newestFirst []string) []v1alpha1.LogicalV
 }
 
 // conditions says whether all is well. Their transition times are those of old where nothing changed.
-func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, configErr, reportErr error) []metav1.Condition {
+func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, configErr, reportErr error, clock metav1.Condition) []metav1.Condition {
 	ready := metav1.Condition{Type: v1alpha1.NodeStorageReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
 	var messages []string
 	for _, vg := range status.VolumeGroups {
@@ -130,6 +130,7 @@ func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, confi
 	result := slices.Clone(old)
 	setCondition(&result, ready)
 	setCondition(&result, valid)
+	setCondition(&result, clock)
 	slices.SortFunc(result, func(a, b metav1.Condition) int { return cmp.Compare(a.Type, b.Type) })
 	return result
 }

@@ -50,6 +50,10 @@ func (s *Space) FreeBytesFor(layout Layout) int64 {
 	return s.freeVirtualBytes(pool, nil, layout.OverprovisionPercent)
 }
 
+// SumDecides tells whether volumes without legs fit exactly if the sum of their extents is free: none with legs is
+// promised.
+func (s *Space) SumDecides() bool { return !s.promisedLegs }
+
 // UsableBytes is FreeBytesFor less what copies and parity take: what many small volumes of the layout come to at most.
 func (s *Space) UsableBytes(layout Layout) int64 {
 	free := s.FreeBytesFor(layout)

@@ -39,7 +39,7 @@ type fixture struct {
 }
 
 // newFixture makes one from the claims and StorageClasses there are.
-func newFixture(t *testing.T, args VolumeGroupCapacityArgs, objects ...runtime.Object) *fixture {
+func newFixture(t testing.TB, args VolumeGroupCapacityArgs, objects ...runtime.Object) *fixture {
 	t.Helper()
 	metrics.Register()
 	f := &fixture{ledger: capacity.New(time.Now), recorder: events.NewFakeRecorder(16)}

@@ -15,6 +15,7 @@ import (
 const (
 	ErrReasonNoReport              = "node(s) had no report of their volume groups"
 	ErrReasonStaleAgent            = "node(s) had a storage agent that stopped reporting"
+	ErrReasonClockOff              = "node(s) had a clock too far off to trust their report"
 	ErrReasonClassNotServed        = "node(s) did not serve the device class"
 	ErrReasonLayoutUnknown         = "node(s) served the device class in a layout unknown to this scheduler"
 	ErrReasonVolumeGroupUnusable   = "node(s) had an unusable volume group"
@@ -28,6 +29,7 @@ var (
 	errReasons = map[capacity.Reason]string{
 		capacity.NoReport:              ErrReasonNoReport,
 		capacity.StaleAgent:            ErrReasonStaleAgent,
+		capacity.ClockOff:              ErrReasonClockOff,
 		capacity.ClassNotServed:        ErrReasonClassNotServed,
 		capacity.LayoutUnknown:         ErrReasonLayoutUnknown,
 		capacity.VolumeGroupUnusable:   ErrReasonVolumeGroupUnusable,
@@ -38,6 +40,7 @@ var (
 	reasonLabels = map[capacity.Reason]string{
 		capacity.NoReport:              "no_report",
 		capacity.StaleAgent:            "stale_agent",
+		capacity.ClockOff:              "clock_off",
 		capacity.ClassNotServed:        "class_not_served",
 		capacity.LayoutUnknown:         "layout_unknown",
 		capacity.VolumeGroupUnusable:   "volume_group_unusable",
@@ -65,6 +68,6 @@ func (pl *VolumeGroupCapacity) Filter(ctx context.Context, cycle fwk.CycleState,
 			"reason", errReasons[verdict.Reason], "deviceClass", verdict.DeviceClass, "volumeGroup", verdict.VolumeGroup,
 			"wanted", formatBytes(verdict.WantedBytes), "free", formatBytes(verdict.FreeBytes))
 	}
-	rejections.WithLabelValues(reasonLabels[verdict.Reason]).Inc()
+	countRejection(verdict.Reason)
 	return fwk.NewStatus(fwk.UnschedulableAndUnresolvable, errReasons[verdict.Reason])
 }

@@ -33,7 +33,7 @@ func (pl *VolumeGroupCapacity) PreFilter(ctx context.Context, cycle fwk.CycleSta
 	}
 	s := &state{
 		podUID:   pod.UID,
-		demand:   capacity.Demand{Claims: claims, StaleAfter: pl.staleAfter()},
+		demand:   capacity.NewDemand(claims, pl.staleAfter()),
 		findings: pl.newFindings(claims),
 	}
 	cycle.Write(stateKey, s)

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -19,7 +20,12 @@ func (pl *VolumeGroupCapacity) Reserve(ctx context.Context, cycle fwk.CycleState
 		return nil
 	}
 	defer observeDuration("Reserve", time.Now())
-	verdict := pl.ledger.Reserve(nodeName, pod.UID, s.demand)
+	reserve := pl.ledger.Reserve
+	if cycle.IsPodGroupSchedulingCycle() {
+		// The cycle only tries placements of a whole group, and reverts each before it binds.
+		reserve = pl.ledger.Simulate
+	}
+	verdict := reserve(nodeName, pod.UID, pl.asOfNow(s.demand))
 	logger := klog.FromContext(ctx)
 	if verdict.Reason == capacity.Fits {
 		logger.V(4).Info("Reserved", "pod", klog.KObj(pod), "node", nodeName, "claims", len(s.demand.Claims))
@@ -27,7 +33,7 @@ func (pl *VolumeGroupCapacity) Reserve(ctx context.Context, cycle fwk.CycleState
 	}
 	logger.V(4).Info("Reservation refused", "pod", klog.KObj(pod), "node", nodeName, "reason", errReasons[verdict.Reason],
 		"volumeGroup", verdict.VolumeGroup, "wanted", formatBytes(verdict.WantedBytes), "free", formatBytes(verdict.FreeBytes))
-	rejections.WithLabelValues(reasonLabels[verdict.Reason]).Inc()
+	countRejection(verdict.Reason)
 	return fwk.NewStatus(fwk.Unschedulable, errReasons[verdict.Reason])
 }
 
@@ -37,5 +43,19 @@ func (pl *VolumeGroupCapacity) Unreserve(_ context.Context, cycle fwk.CycleState
 	if s == nil {
 		return
 	}
-	pl.ledger.Unreserve(nodeName, pod.UID, s.demand, cycle.IsPodGroupSchedulingCycle())
+	pl.ledger.Unreserve(nodeName, pod.UID, s.demand)
+}
+
+// asOfNow is the demand with its claims' resourceVersions as they are known now. VolumeBinding may have read a claim
+// after our PreFilter did, and writes selected-node with what it read; the ledger must not take an event in between
+// for one that tells about that write.
+func (pl *VolumeGroupCapacity) asOfNow(demand capacity.Demand) capacity.Demand {
+	demand.Claims = slices.Clone(demand.Claims)
+	for i := range demand.Claims {
+		claim := &demand.Claims[i]
+		if pvc, err := pl.claims.PersistentVolumeClaims(claim.Namespace).Get(claim.Name); err == nil && pvc.UID == claim.UID {
+			claim.ResourceVersion = capacity.ParseVersion(pvc.ResourceVersion)
+		}
+	}
+	return demand
 }

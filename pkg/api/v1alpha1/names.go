@@ -20,6 +20,7 @@ const (
 	ReasonVolumeGroupRefused   = "VolumeGroupRefused"
 	ReasonPhysicalVolumeLost   = "PhysicalVolumeMissing"
 	ReasonReportFailed         = "ReportFailed"
+	ReasonClockOff             = "ClockOff"
 	ReasonLogicalVolumeLost    = "LogicalVolumeMissing"
 	ReasonOrphan               = "OrphanedLogicalVolume"
 	ReasonRecovered            = "RecoveredFromDisk"

@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // NodeStorage is one node's account of its volume groups and the device classes it serves. Its name is the Node's
 // name, its owner the Node; the node's agent is its only writer.
@@ -52,7 +56,7 @@ type NodeStorageStatus struct {
 	// +listMapKey=name
 	DeviceClasses []DeviceClassStatus `json:"deviceClasses,omitempty"`
 	// Conditions: Ready (every configured volume group is usable), ConfigValid (the configuration in force is the
-	// one in the file).
+	// one in the file), ClockInSync (observedAt means what others read from it).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -200,4 +204,10 @@ const (
 	NodeStorageReady = "Ready"
 	// NodeStorageConfigValid is false when the configuration file was refused and an older one is in force.
 	NodeStorageConfigValid = "ConfigValid"
+	// NodeStorageClockInSync is false when the agent's clock is off from the API server's by more than MaxClockOffset.
+	NodeStorageClockInSync = "ClockInSync"
 )
+
+// MaxClockOffset is how far an agent's clock may be from the API server's. Who compares times of NodeStorages with
+// others relies on it, and takes a report whose clock is off for none.
+const MaxClockOffset = 5 * time.Second

@@ -88,7 +88,7 @@ func (f *fixture) selected(c Claim, node string) Claim {
 	return c
 }
 
-func demand(claims ...Claim) Demand { return Demand{Claims: claims, StaleAfter: 3 * time.Minute} }
+func demand(claims ...Claim) Demand { return NewDemand(claims, 3*time.Minute) }
 
 // volumeOf is the claim's LogicalVolume.
 func volumeOf(c Claim, node string, phase v1alpha1.VolumePhase, seqno int64) *v1alpha1.LogicalVolume {
@@ -99,6 +99,9 @@ func volumeOf(c Claim, node string, phase v1alpha1.VolumePhase, seqno int64) *v1
 			ClaimRef: v1alpha1.ClaimReference{UID: c.UID},
 		},
 		Status: v1alpha1.LogicalVolumeStatus{Phase: phase},
+	}
+	if phase == v1alpha1.PhaseFailed {
+		v.Status.Code = "ResourceExhausted"
 	}
 	if phase == v1alpha1.PhaseReady {
 		v.Status.AllocatedBytes = c.SizeBytes

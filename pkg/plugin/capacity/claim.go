@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -17,19 +18,46 @@ type Claim struct {
 	SelectedNode string
 	// ResourceVersion is the claim's when it was read.
 	ResourceVersion uint64
+
+	// id is the volume ID where it is at hand.
+	id string
 }
 
 // VolumeID is the name that csi-provisioner gives the claim's volume by default, and so the LogicalVolume's and the
 // LV's.
-func (c Claim) VolumeID() string { return volumeID(c.UID) }
+func (c Claim) VolumeID() string {
+	if c.id != "" {
+		return c.id
+	}
+	return volumeID(c.UID)
+}
 
 func volumeID(claimUID types.UID) string { return "pvc-" + string(claimUID) }
 
-// Demand is what a pod wants of one node: all of its claims or none.
+// Demand is what a pod wants of one node: all of its claims or none. NewDemand makes one that is quick to evaluate.
 type Demand struct {
 	Claims []Claim
 	// StaleAfter is the age of an agent's last sign of life beyond which its node's free bytes are unknown.
 	StaleAfter time.Duration
+}
+
+// NewDemand makes a demand of claims, which it copies.
+func NewDemand(claims []Claim, staleAfter time.Duration) Demand {
+	d := Demand{Claims: slices.Clone(claims), StaleAfter: staleAfter}
+	for i := range d.Claims {
+		d.Claims[i].id = volumeID(d.Claims[i].UID)
+	}
+	return d
+}
+
+// repeatsClass tells whether an earlier claim is of the same device class as claim i.
+func (d *Demand) repeatsClass(i int) bool {
+	for j := range i {
+		if d.Claims[j].DeviceClass == d.Claims[i].DeviceClass {
+			return true
+		}
+	}
+	return false
 }
 
 // mayGoTo tells whether every claim's selected-node, where it has one, is this node.
@@ -53,6 +81,9 @@ const (
 	NoReport
 	// StaleAgent: the agent's Lease was not renewed in time; what the report says may be long past.
 	StaleAgent
+	// ClockOff: the agent says that its clock is off by more than v1alpha1.MaxClockOffset; when its report was taken
+	// is not known.
+	ClockOff
 	// ClassNotServed: the node has no such device class, or no default one.
 	ClassNotServed
 	// LayoutUnknown: the class lays its volumes out in a way that this scheduler cannot compute with.

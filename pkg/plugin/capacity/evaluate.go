@@ -2,17 +2,20 @@ package capacity
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
 // Evaluate answers whether a demand fits a node now. Claims of the demand that are promised here already are not
-// counted against themselves, and those that have a LogicalVolume here ask for nothing more.
+// counted against themselves, and those that have their LogicalVolume here ask for nothing more.
 func (l *Ledger) Evaluate(nodeName string, demand Demand) Verdict {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	var t tally
+	if verdict, ok := l.tallyUp(nodeName, &demand, &t); ok {
+		return verdict
+	}
 	verdict, _ := l.evaluate(nodeName, demand, nil)
 	return verdict
 }
@@ -21,21 +24,33 @@ func (l *Ledger) Evaluate(nodeName string, demand Demand) Verdict {
 func (l *Ledger) Left(nodeName string, demand Demand) (Left, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	var t tally
+	if verdict, ok := l.tallyUp(nodeName, &demand, &t); ok {
+		if verdict.Reason != Fits {
+			return Left{}, false
+		}
+		n := l.nodes[nodeName]
+		return Left{Classes: t.left(n, &demand), BeingMade: n.beingMade}, true
+	}
 	verdict, wants := l.evaluate(nodeName, demand, nil)
 	if verdict.Reason != Fits {
 		return Left{}, false
 	}
-	n := l.nodes[nodeName]
+	return l.nodes[nodeName].leftBy(&demand, wants), true
+}
+
+// leftBy is Left for what evaluate found.
+func (n *node) leftBy(demand *Demand, wants []want) Left {
 	spaces := make(map[string]*lvm.Space, len(wants))
 	for i := range wants {
 		spaces[wants[i].group.name] = wants[i].left()
 	}
 	left := Left{BeingMade: n.beingMade}
-	for _, claim := range demand.Claims {
-		if p := n.promises[claim.VolumeID()]; p != nil && p.beingMade() {
+	for i, claim := range demand.Claims {
+		if p := n.promises[claim.VolumeID()]; p != nil && p.counted.beingMade {
 			left.BeingMade--
 		}
-		if left.has(claim.DeviceClass) {
+		if demand.repeatsClass(i) {
 			continue
 		}
 		class := n.report.class(claim.DeviceClass)
@@ -47,11 +62,7 @@ func (l *Ledger) Left(nodeName string, demand Demand) (Left, bool) {
 			left.Classes = append(left.Classes, ClassLeft{claim.DeviceClass, space.FreeBytesFor(class.layout)})
 		}
 	}
-	return left, true
-}
-
-func (l *Left) has(class string) bool {
-	return slices.ContainsFunc(l.Classes, func(c ClassLeft) bool { return c.DeviceClass == class })
+	return left
 }
 
 // want is what a demand asks of one volume group, all its classes together.
@@ -71,13 +82,10 @@ func (w *want) left() *lvm.Space { return w.space.Promise(w.requests) }
 func (l *Ledger) evaluate(nodeName string, demand Demand, overlay map[string]*lvm.Space) (Verdict, []want) {
 	n := l.nodes[nodeName]
 	now := l.now()
-	if n == nil || n.report == nil {
-		return Verdict{Reason: NoReport}, nil
+	if reason := n.unknown(now, demand.StaleAfter); reason != Fits {
+		return Verdict{Reason: reason}, nil
 	}
-	if n.stale(now, demand.StaleAfter) {
-		return Verdict{Reason: StaleAgent}, nil
-	}
-	wants, own, verdict := l.wants(nodeName, n, demand, now)
+	wants, own, verdict := n.wants(nodeName, demand, now)
 	if verdict.Reason != Fits {
 		return verdict, nil
 	}
@@ -119,38 +127,52 @@ func (w *want) verdict(err error) Verdict {
 	return v
 }
 
-// wants sorts a demand's claims by volume group, and names those of them that are promised on the node already.
-func (l *Ledger) wants(nodeName string, n *node, demand Demand, now time.Time) ([]want, map[string]struct{}, Verdict) {
+// wants sorts a demand's claims by volume group, and names those of them that hold bytes on the node already.
+func (n *node) wants(nodeName string, demand Demand, now time.Time) ([]want, map[string]struct{}, Verdict) {
 	var wants []want
 	var own map[string]struct{}
 	for _, claim := range demand.Claims {
 		id := claim.VolumeID()
-		if p := n.promises[id]; p != nil {
-			if p.placed() {
-				continue
-			}
+		_, open := n.open[id]
+		if p := n.promises[id]; p != nil && p.placed() && (claim.SelectedNode == nodeName || !open) {
+			continue
+		}
+		// A LogicalVolume here that the claim does not point to is on its way out: it keeps its place, as long as there
+		// is one.
+		if open {
 			if own == nil {
 				own = map[string]struct{}{}
 			}
 			own[id] = struct{}{}
 		}
-		class := n.report.class(claim.DeviceClass)
-		group, ok := n.report.groups[class.group]
-		if !ok {
-			return nil, nil, Verdict{Reason: ClassNotServed, DeviceClass: claim.DeviceClass}
+		group, verdict := n.groupFor(&claim, now)
+		if group == nil {
+			return nil, nil, verdict
 		}
-		if !class.known {
-			return nil, nil, Verdict{Reason: LayoutUnknown, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
-		}
-		if !group.usable {
-			return nil, nil, Verdict{Reason: VolumeGroupUnusable, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
-		}
-		if b, ok := l.bars[barKey{claim.UID, nodeName}]; ok && b.stands(n.report, now) {
-			return nil, nil, Verdict{Reason: Refused, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
-		}
-		wants = addWant(wants, group, claim.DeviceClass, lvm.Request{SizeBytes: claim.SizeBytes, Layout: class.layout})
+		wants = addWant(wants, group, claim.DeviceClass, lvm.Request{SizeBytes: claim.SizeBytes, Layout: n.report.class(claim.DeviceClass).layout})
 	}
 	return wants, own, Verdict{}
+}
+
+// groupFor is the volume group that a claim's volume would be made in; nil, and why, when it would not.
+func (n *node) groupFor(claim *Claim, now time.Time) (*volumeGroup, Verdict) {
+	class := n.report.class(claim.DeviceClass)
+	group, ok := n.report.groups[class.group]
+	if !ok {
+		return nil, Verdict{Reason: ClassNotServed, DeviceClass: claim.DeviceClass}
+	}
+	if !class.known {
+		return nil, Verdict{Reason: LayoutUnknown, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
+	}
+	if !group.usable {
+		return nil, Verdict{Reason: VolumeGroupUnusable, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
+	}
+	if len(n.bars) > 0 {
+		if b, ok := n.bars[claim.UID]; ok && b.stands(n.report, now) {
+			return nil, Verdict{Reason: Refused, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
+		}
+	}
+	return group, Verdict{}
 }
 
 func addWant(wants []want, group *volumeGroup, class string, request lvm.Request) []want {
@@ -161,9 +183,4 @@ func addWant(wants []want, group *volumeGroup, class string, request lvm.Request
 		}
 	}
 	return append(wants, want{group: group, class: class, requests: []lvm.Request{request}})
-}
-
-// stands tells whether the bar still keeps its claim off.
-func (b bar) stands(r *report, now time.Time) bool {
-	return !b.lifted && now.Before(b.expires) && !(r != nil && r.observedAt.After(b.notBefore))
 }

@@ -1,8 +1,6 @@
 package capacity
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"sync"
 
@@ -10,78 +8,13 @@ import (
 	v1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	storagehelpers "k8s.io/component-helpers/storage/volume"
-	"k8s.io/klog/v2"
 
-	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 )
-
-// Sources is where the ledger learns from.
-type Sources struct {
-	// Berth is watched for NodeStorages and LogicalVolumes, Kube for the Leases of agents in Namespace.
-	Berth     client.Interface
-	Kube      kubernetes.Interface
-	Namespace string
-	// Shared is the scheduler's own factory, which the scheduler starts: claims, classes and pods.
-	Shared informers.SharedInformerFactory
-	// Resolve reads a claim; false when it is none of ours, as far as can be told now.
-	Resolve func(*v1.PersistentVolumeClaim) (Claim, bool)
-}
-
-// Start feeds the ledger until ctx ends and marks it synced once all sources have been read. It does not wait: with the
-// custom resources missing the ledger stays unsynced, and looks again until they are there.
-// Errors: an informer of Shared that was stopped already.
-func (l *Ledger) Start(ctx context.Context, sources Sources) error {
-	own := []cache.SharedIndexInformer{
-		client.NewNodeStorageInformer(sources.Berth, fields.Everything()),
-		client.NewLogicalVolumeInformer(sources.Berth, fields.Everything()),
-		leaseInformer(sources),
-	}
-	claims := &claimHandler{
-		ledger: l, resolve: sources.Resolve, lister: sources.Shared.Core().V1().PersistentVolumeClaims().Lister(),
-	}
-	classes := sources.Shared.Storage().V1().StorageClasses().Informer()
-	handlers := []struct {
-		informer cache.SharedIndexInformer
-		handler  cache.ResourceEventHandler
-	}{
-		{own[0], l.nodeStorageHandler()},
-		{own[1], l.logicalVolumeHandler()},
-		{own[2], l.leaseHandler()},
-		{sources.Shared.Core().V1().PersistentVolumeClaims().Informer(), claims},
-		{classes, cache.ResourceEventHandlerFuncs{AddFunc: claims.onClass}},
-		{sources.Shared.Core().V1().Pods().Informer(), l.podHandler()},
-	}
-	var synced []cache.InformerSynced
-	for _, h := range handlers {
-		registration, err := h.informer.AddEventHandler(h.handler)
-		if err != nil {
-			return fmt.Errorf("watch for the capacity ledger: %w", err)
-		}
-		synced = append(synced, registration.HasSynced)
-	}
-	for _, informer := range own {
-		go informer.RunWithContext(ctx)
-	}
-	go l.Run(ctx)
-	go func() {
-		if !cache.WaitForCacheSync(ctx.Done(), synced...) {
-			return
-		}
-		// Claims may have been handled before their classes were there.
-		claims.replay(func(*v1.PersistentVolumeClaim) bool { return true })
-		l.MarkSynced()
-		klog.FromContext(ctx).Info("Capacity ledger is synced")
-	}()
-	return nil
-}
 
 func (l *Ledger) nodeStorageHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
@@ -110,21 +43,6 @@ func (l *Ledger) logicalVolumeHandler() cache.ResourceEventHandler {
 			}
 		},
 	}
-}
-
-// leaseInformer watches the Leases of Berth's namespace; besides the agents' there are only the leader elections'.
-func leaseInformer(sources Sources) cache.SharedIndexInformer {
-	factory := informers.NewSharedInformerFactoryWithOptions(sources.Kube, 0,
-		informers.WithNamespace(sources.Namespace), informers.WithTransform(stripManagedFields))
-	return factory.Coordination().V1().Leases().Informer()
-}
-
-// stripManagedFields drops what nobody here reads.
-func stripManagedFields(object any) (any, error) {
-	if accessor, err := meta.Accessor(object); err == nil {
-		accessor.SetManagedFields(nil)
-	}
-	return object, nil
 }
 
 func (l *Ledger) leaseHandler() cache.ResourceEventHandler {

@@ -111,6 +111,7 @@ func TestRefusedGrowthWithOverhead(t *testing.T) {
 	f, c := newFixture(t), claimOf("sealed", "c", 4)
 	grown := volumeOf(c, "a", v1alpha1.PhaseReady, 1)
 	grown.Spec.SizeBytes, grown.Status.AllocatedBytes = 6*gib, 5*gib
+	grown.Status.VolumeGroup.Name, grown.Status.VolumeGroup.UUID = "vg", "uuid-vg"
 	grown.Status.Code, grown.Status.ObservedGeneration = "OutOfRange", grown.Generation
 	f.layouts([]v1alpha1.LogicalVolumeEntry{entry(c.VolumeID(), 5)}, 3)
 	f.ObserveVolume(grown)
@@ -145,9 +146,9 @@ func TestBytesElsewhereWake(t *testing.T) {
 func TestLeftByLayout(t *testing.T) {
 	f := newFixture(t)
 	f.layouts(nil, 9, 9)
-	classes, ok := f.Left("a", demand(claimOf("mirror", "c", 4), claimOf("thin", "d", 3)))
+	left, ok := f.Left("a", demand(claimOf("mirror", "c", 4), claimOf("thin", "d", 3)))
 	// 18 - 2 × (4 + 1); 20 - 5 - 3.
-	if !ok || len(classes) != 2 || classes[0].LeftBytes != 8*gib || classes[1].LeftBytes != 12*gib {
-		t.Errorf("%+v (%t), want 8 and 12 GiB", classes, ok)
+	if !ok || len(left.Classes) != 2 || left.Classes[0].LeftBytes != 8*gib || left.Classes[1].LeftBytes != 12*gib {
+		t.Errorf("%+v (%t), want 8 and 12 GiB", left, ok)
 	}
 }

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -20,12 +21,23 @@ type Ledger struct {
 	claims map[types.UID]claimRecord
 	// volumes maps a volume ID to the node its LogicalVolume object names.
 	volumes map[string]string
-	bars    map[barKey]bar
+	// reservedOn maps a volume ID to the nodes where a reservation of it, or what an Unreserve left of one, waits for
+	// the claim's next event.
+	reservedOn map[string][]string
+	// timed are the nodes with promises or bars that time alone can change.
+	timed map[string]struct{}
+	// heldBytes are the bytes of all promises that are in no report, by who speaks for them.
+	heldBytes [sources]int64
+
 	waiters map[types.UID]*waiter
-	// timed are the promises that time alone can change.
-	timed map[promiseKey]struct{}
-	// improved are the nodes where space came free since the last round of waking.
-	improved map[string]*improvement
+	// tick counts the scheduling cycles that began and the improvements, which tells which came first.
+	tick uint64
+	// improved are the nodes where space came free and somebody may still want it; improvedOrder has them in the order
+	// in which they are looked at.
+	improved      map[string]*improvement
+	improvedOrder []*improvement
+	// leastStale is the shortest Demand.StaleAfter there was.
+	leastStale time.Duration
 	// wakeAll: every waiter is to be woken, because what it was told means nothing any more.
 	wakeAll  bool
 	refusals uint64
@@ -35,53 +47,24 @@ type Ledger struct {
 	wake chan struct{}
 }
 
-// node is what is known of one node's storage.
-type node struct {
-	report *report
-	// agentSeenAt is when the agent last gave a sign of life, by this host's clock; zero when it never did.
-	agentSeenAt time.Time
-	// leaseRenewal is the last sign of life by the agent's clock, which tells a new one from an old one.
-	leaseRenewal time.Time
-	promises     map[string]*promise
-	// left is what each volume group offers once everything promised here is placed. It is recomputed whenever the
-	// report or a promise changes, so that Filter only reads.
-	left map[string]*lvm.Space
-	// beingMade is how many of the promises wait for their volume; recomputed with left.
-	beingMade int
-}
-
-type promiseKey struct{ node, volumeID string }
-
 type claimRecord struct {
 	node    string
 	version uint64
 	bound   bool
 }
 
-type barKey struct {
-	claim types.UID
-	node  string
-}
-
-// bar keeps a claim off a node until a report observed after notBefore comes, or until expires. lifted tells that
-// such a report has come.
-type bar struct {
-	notBefore, expires time.Time
-	lifted             bool
-}
-
 // New makes an empty ledger that counts as synced only after MarkSynced. now is the host's clock.
 func New(now func() time.Time) *Ledger {
 	return &Ledger{
-		now:      now,
-		nodes:    map[string]*node{},
-		claims:   map[types.UID]claimRecord{},
-		volumes:  map[string]string{},
-		bars:     map[barKey]bar{},
-		waiters:  map[types.UID]*waiter{},
-		timed:    map[promiseKey]struct{}{},
-		improved: map[string]*improvement{},
-		wake:     make(chan struct{}, 1),
+		now:        now,
+		nodes:      map[string]*node{},
+		claims:     map[types.UID]claimRecord{},
+		volumes:    map[string]string{},
+		reservedOn: map[string][]string{},
+		timed:      map[string]struct{}{},
+		waiters:    map[types.UID]*waiter{},
+		improved:   map[string]*improvement{},
+		wake:       make(chan struct{}, 1),
 	}
 }
 
@@ -101,62 +84,83 @@ func (l *Ledger) MarkSynced() {
 	l.signal()
 }
 
-// node returns a node's entry and makes it if need be. Caller holds mu for writing.
-func (l *Ledger) node(name string) *node {
-	n := l.nodes[name]
-	if n == nil {
-		n = &node{promises: map[string]*promise{}, left: map[string]*lvm.Space{}}
-		l.nodes[name] = n
-	}
-	return n
-}
-
-// promise returns the promise for a volume on a node and makes it if need be. The caller sets a field of it and calls
-// settle. Caller holds mu for writing.
-func (n *node) promise(id string) *promise {
-	p := n.promises[id]
-	if p == nil {
-		p = &promise{}
-		n.promises[id] = p
-	}
-	return p
-}
-
-// settle follows a change of one promise: forgets it when nobody speaks of it, and recomputes the node. Caller holds
-// mu for writing.
+// settle follows a change of one promise and notes what it set free. Caller holds mu for writing.
 func (l *Ledger) settle(nodeName, id string) {
+	if l.settleQuietly(nodeName, id) {
+		l.improve(nodeName)
+	}
+}
+
+// settleQuietly follows a change of one promise: it counts it anew, forgets it when nobody speaks of it, recomputes the
+// node if that changed what it holds, and tells whether a volume group offers more. Caller holds mu for writing.
+func (l *Ledger) settleQuietly(nodeName, id string) (rose bool) {
 	n := l.nodes[nodeName]
-	if n == nil {
+	if n == nil || n.promises[id] == nil {
+		return false
+	}
+	p := n.promises[id]
+	if l.recount(n, id, p) {
+		rose = n.recompute()
+	}
+	l.indexReserved(nodeName, id, p)
+	switch {
+	case p.empty():
+		delete(n.promises, id)
+		delete(n.timed, id)
+	case p.timed():
+		n.timed[id] = struct{}{}
+	default:
+		delete(n.timed, id)
+	}
+	l.indexTimed(nodeName, n)
+	l.prune(nodeName, n)
+	return rose
+}
+
+// indexReserved keeps reservedOn as the promise has it. Caller holds mu for writing.
+func (l *Ledger) indexReserved(nodeName, id string, p *promise) {
+	if p.reserved() == p.indexed {
 		return
 	}
-	key := promiseKey{nodeName, id}
-	delete(l.timed, key)
-	if p := n.promises[id]; p != nil {
-		if p.empty() {
-			delete(n.promises, id)
-		} else if p.timed() {
-			l.timed[key] = struct{}{}
-		}
+	p.indexed = p.reserved()
+	nodes := l.reservedOn[id]
+	if p.indexed {
+		l.reservedOn[id] = append(nodes, nodeName)
+		return
 	}
-	l.recompute(nodeName, n)
+	nodes = slices.DeleteFunc(nodes, func(name string) bool { return name == nodeName })
+	if len(nodes) == 0 {
+		delete(l.reservedOn, id)
+	} else {
+		l.reservedOn[id] = nodes
+	}
 }
 
-// recompute places all promises of a node and notes an improvement when a volume group offers more than before.
-// Caller holds mu for writing.
-func (l *Ledger) recompute(name string, n *node) {
-	before := n.left
-	n.left, n.beingMade = n.place(nil), 0
-	for _, p := range n.promises {
-		if p.beingMade() {
-			n.beingMade++
-		}
+// indexTimed keeps timed as the node has it. Caller holds mu for writing.
+func (l *Ledger) indexTimed(nodeName string, n *node) {
+	if len(n.timed) > 0 || len(n.bars) > 0 {
+		l.timed[nodeName] = struct{}{}
+	} else {
+		delete(l.timed, nodeName)
 	}
+}
+
+// recompute places all promises of a node, and tells whether a volume group offers more than before. Caller holds mu
+// for writing.
+func (n *node) recompute() (rose bool) {
+	before := n.left
+	n.left = n.place(nil)
 	for group, space := range n.left {
 		if old, ok := before[group]; !ok || space.OffersMore(old) {
-			l.improve(name)
+			rose = true
 		}
 	}
-	if n.report == nil && len(n.promises) == 0 && n.leaseRenewal.IsZero() {
+	return rose
+}
+
+// prune forgets a node of which nothing is known any more. Caller holds mu for writing.
+func (l *Ledger) prune(name string, n *node) {
+	if n.report == nil && len(n.promises) == 0 && len(n.bars) == 0 && n.leaseRenewal.IsZero() {
 		delete(l.nodes, name)
 	}
 }
@@ -168,12 +172,9 @@ func (n *node) place(except map[string]struct{}) map[string]*lvm.Space {
 		return nil
 	}
 	promised := make(map[string][]lvm.Request, len(n.report.groups))
-	for id, p := range n.promises {
-		if _, skip := except[id]; skip {
-			continue
-		}
-		if group, request, ok := n.report.request(id, p); ok {
-			promised[group.name] = append(promised[group.name], request)
+	for id, p := range n.open {
+		if _, skip := except[id]; !skip {
+			promised[p.counted.group] = append(promised[p.counted.group], p.counted.request)
 		}
 	}
 	left := make(map[string]*lvm.Space, len(n.report.groups))
@@ -183,9 +184,4 @@ func (n *node) place(except map[string]struct{}) map[string]*lvm.Space {
 		}
 	}
 	return left
-}
-
-// stale tells whether the agent's last sign of life is older than limit.
-func (n *node) stale(now time.Time, limit time.Duration) bool {
-	return n.agentSeenAt.IsZero() || now.Sub(n.agentSeenAt) > limit
 }

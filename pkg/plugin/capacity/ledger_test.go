@@ -56,7 +56,7 @@ func TestIncludedBySeqno(t *testing.T) {
 		{"report is newer", []int64{6}, 5, 10},
 		{"restored volume group: the seqno went back, and says nothing", []int64{9, 5}, 5, 7},
 		{"restored, and grown past what it was", []int64{9, 5, 9}, 5, 10},
-		{"a volume without seqno", []int64{5}, 0, 7},
+		{"an adopted volume without seqno", []int64{5}, 0, 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -69,17 +69,58 @@ func TestIncludedBySeqno(t *testing.T) {
 	}
 }
 
-func TestReportOfAnotherVolumeGroupUUID(t *testing.T) {
+// What a volume group's reports say of a volume is told by UUIDs, whatever the names.
+func TestVolumeGroupIdentity(t *testing.T) {
+	c := claim("c", 3)
+	with := func(name, uuid string, seqno, free int64, recent ...v1alpha1.LogicalVolumeEntry) v1alpha1.VolumeGroupStatus {
+		g := group(name, seqno, free, recent...)
+		g.UUID = uuid
+		return g
+	}
+	for _, test := range []struct {
+		name   string
+		groups []v1alpha1.VolumeGroupStatus
+		want   int64
+	}{
+		{"another UUID: the volume was lost with its volume group", []v1alpha1.VolumeGroupStatus{with("vg-ssd", "new", 50, 10)}, 10},
+		{"no volume of this volume group is in the report yet", []v1alpha1.VolumeGroupStatus{with("vg-ssd", "uuid-vg-ssd", 4, 10)}, 7},
+		{"renamed, and another took its name", []v1alpha1.VolumeGroupStatus{
+			with("vg-ssd", "new", 50, 10), with("vg-old", "uuid-vg-ssd", 4, 10)}, 10},
+		{"split off: the rest keeps UUID and seqno, and shows it gone", []v1alpha1.VolumeGroupStatus{
+			with("vg-ssd", "uuid-vg-ssd", 6, 10), with("vg-split", "split", 1, 2)}, 10},
+		{"merged into another", []v1alpha1.VolumeGroupStatus{with("vg-ssd", "other", 7, 10)}, 10},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.ObserveVolume(volumeOf(c, "a", v1alpha1.PhaseReady, 5))
+			f.report("a", test.groups...)
+			f.wantFree(t, "a", test.want, "after the report")
+		})
+	}
+}
+
+// The same UUID on two nodes, by disks that were copied: each node's volumes are its own.
+func TestClonedVolumeGroup(t *testing.T) {
 	f, c := newFixture(t), claim("c", 3)
+	f.report("a", group("vg-ssd", 9, 7))
+	f.report("b", group("vg-ssd", 4, 10))
+	f.ObserveVolume(volumeOf(c, "b", v1alpha1.PhaseReady, 5))
+	f.wantFree(t, "a", 7, "another node's volume")
+	f.wantFree(t, "b", 7, "seqno 9 is the other node's")
+}
+
+// A volume group that was restored: which of its volumes are there is told by the list, or by time.
+func TestRestoredVolumeGroup(t *testing.T) {
+	f, c := newFixture(t), claim("c", 3)
+	f.report("a", group("vg-ssd", 9, 10))
+	f.report("a", group("vg-ssd", 5, 10))
 	f.ObserveVolume(volumeOf(c, "a", v1alpha1.PhaseReady, 5))
-	remade := group("vg-ssd", 50, 10)
-	remade.UUID = "another"
-	f.report("a", remade)
-	f.wantFree(t, "a", 7, "seqnos of another UUID say nothing")
-	f.clock.add(readyMargin + time.Second)
-	f.renew()
-	f.report("a", remade)
+	f.wantFree(t, "a", 7, "the seqno says nothing")
+	f.clock.add(clockMargin + time.Second)
+	f.report("a", group("vg-ssd", 5, 10))
 	f.wantFree(t, "a", 10, "a report taken well after Ready includes what is there")
+	f.report("a", group("vg-ssd", 6, 10, entry(c.VolumeID(), 1)))
+	f.wantFree(t, "a", 10, "the volume is as small again as it once was, and nobody makes it grow")
 }
 
 func TestOlderReportIsPassedOver(t *testing.T) {
@@ -120,7 +161,7 @@ func TestUnreserve(t *testing.T) {
 		want int64
 	}{
 		{"the write may have landed", func(*fixture, Claim) {}, 7},
-		{"twice", func(f *fixture, c Claim) { f.Unreserve("a", "pod", demand(c), false) }, 7},
+		{"twice", func(f *fixture, c Claim) { f.Unreserve("a", "pod", demand(c)) }, 7},
 		{"an event of the version that Reserve used says nothing", func(f *fixture, c Claim) { f.ObserveClaim(c, false) }, 7},
 		{"a newer event without selected-node: the write has failed", func(f *fixture, c Claim) {
 			f.ObserveClaim(f.selected(c, ""), false)
@@ -139,7 +180,7 @@ func TestUnreserve(t *testing.T) {
 			f.report("a", group("vg-ssd", 1, 10))
 			f.report("b", group("vg-ssd", 1, 10))
 			f.Reserve("a", "pod", demand(c))
-			f.Unreserve("a", "pod", demand(c), false)
+			f.Unreserve("a", "pod", demand(c))
 			test.do(f, c)
 			f.wantFree(t, "a", test.want, "on the reserved node")
 		})
@@ -149,12 +190,32 @@ func TestUnreserve(t *testing.T) {
 func TestUnreserveAlone(t *testing.T) {
 	f, c := newFixture(t), claim("c", 3)
 	f.report("a", group("vg-ssd", 1, 10))
-	f.Unreserve("a", "pod", demand(c), false)
-	f.Unreserve("nowhere", "pod", demand(c), false)
+	f.Unreserve("a", "pod", demand(c))
+	f.Unreserve("nowhere", "pod", demand(c))
 	f.wantFree(t, "a", 10, "Unreserve without Reserve")
+}
+
+// A group's placement is tried with Reserve and Unreserve. Nothing of that stays, and nothing of what was before goes.
+func TestSimulationLeavesNoTrace(t *testing.T) {
+	f, c := newFixture(t), claim("c", 3)
+	f.report("a", group("vg-ssd", 1, 10))
+	simulate := func() {
+		f.Simulate("a", "pod", demand(c))
+		f.wantFree(t, "a", 7, "simulated")
+		f.Unreserve("a", "pod", demand(c))
+	}
+	empty := dump(f.Ledger)
+	simulate()
+	if got := dump(f.Ledger); got != empty {
+		t.Errorf("after a simulation:\n%swant\n%s", got, empty)
+	}
 	f.Reserve("a", "pod", demand(c))
-	f.Unreserve("a", "pod", demand(c), true)
-	f.wantFree(t, "a", 10, "a simulated placement is dropped at once")
+	f.Unreserve("a", "pod", demand(c))
+	loose := dump(f.Ledger)
+	simulate()
+	if got := dump(f.Ledger); got != loose {
+		t.Errorf("a write may be on its way; after a simulation:\n%swant\n%s", got, loose)
+	}
 }
 
 func TestTwoPodsOneClaim(t *testing.T) {
@@ -163,7 +224,7 @@ func TestTwoPodsOneClaim(t *testing.T) {
 	f.Reserve("a", "pod-1", demand(c))
 	f.Reserve("a", "pod-2", demand(c))
 	f.wantFree(t, "a", 7, "one volume")
-	f.Unreserve("a", "pod-1", demand(c), true)
+	f.Unreserve("a", "pod-1", demand(c))
 	f.wantFree(t, "a", 7, "the other pod's reservation stands")
 }
 
@@ -345,6 +406,11 @@ func TestRefusedClaimIsBarred(t *testing.T) {
 	}
 	if v := f.Evaluate("a", demand(claim("other", 3))); v.Reason != Fits {
 		t.Errorf("another claim: %+v", v)
+	}
+	f.clock.add(clockMargin)
+	f.report("a", group("vg-ssd", 2, 10))
+	if v := f.Evaluate("a", demand(c)); v.Reason != Refused {
+		t.Errorf("a report that may be older than the order: %+v", v)
 	}
 	f.clock.add(time.Second)
 	f.report("a", group("vg-ssd", 2, 10))

@@ -4,75 +4,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 )
 
-// Periods of the ledger.
-const (
-	// renewalPeriod is how often an agent renews its Lease.
-	renewalPeriod = time.Minute
-	// looseFor is how long an un-reserved claim counts when no event tells whether its selected-node was written: the
-	// API client's own limit for one write.
-	looseFor = time.Minute
-	// bridgeFor is how long a claim that is deleted or bound counts while its LogicalVolume has not been seen: twice
-	// csi-provisioner's time limit for CreateVolume. A LogicalVolume that appears counts by itself.
-	bridgeFor = 2 * time.Minute
-	// vanishedFor limits how long a vanished LogicalVolume counts when no later report comes: longer than an agent's
-	// heartbeat.
-	vanishedFor = 15 * time.Minute
-	// clockMargin is what the agent's and this host's clock may differ by where a report is asked to be later than an
-	// event seen here.
-	clockMargin = 10 * time.Second
-	// readyMargin is the same where nothing but the clocks says that a report includes a volume.
-	readyMargin = time.Minute
-	// barredFor limits how long a refusal keeps a claim off a node when no later report comes.
-	barredFor = time.Minute
-)
-
-// volume is the part of a LogicalVolume that decisions read.
-type volume struct {
-	id, node, deviceClass string
-	claimUID              types.UID
-	sizeBytes             int64
-	state                 v1alpha1.VolumeState
-	phase                 v1alpha1.VolumePhase
-	code                  string
-	allocatedBytes        int64
-	group                 v1alpha1.VolumeGroupReference
-	createdAt             time.Time
-	// readyAt is when this process first saw the volume Ready.
-	readyAt time.Time
-	// growthRefused: the agent answered the present size with a refusal, so that no bytes are on their way.
-	growthRefused bool
-}
-
-func newVolume(object *v1alpha1.LogicalVolume, now time.Time) *volume {
-	v := &volume{
-		id: object.Name, node: object.Spec.NodeName, deviceClass: object.Spec.DeviceClass,
-		claimUID: object.Spec.ClaimRef.UID, sizeBytes: object.Spec.SizeBytes, state: object.Spec.State,
-		phase: object.Status.Phase, code: object.Status.Code, allocatedBytes: object.Status.AllocatedBytes,
-		group: object.Status.VolumeGroup, createdAt: object.CreationTimestamp.Time,
-	}
-	v.growthRefused = object.GrowthRefused()
-	if v.phase == v1alpha1.PhaseReady {
-		v.readyAt = now
-	}
-	return v
-}
-
-// failed: refused for good, nothing is on disk.
-func (v *volume) failed() bool { return v.phase == v1alpha1.PhaseFailed }
-
-// targetBytes is the size to which the volume may grow without another question.
-func (v *volume) targetBytes() int64 {
-	if v.growthRefused {
-		return min(v.sizeBytes, v.allocatedBytes)
-	}
-	return v.sizeBytes
-}
-
-// promise is what is known of one volume on one node. At least one of its fields is set.
+// promise is what is known of one volume on one node. At least one of its fields but the first two is set.
 type promise struct {
 	deviceClass string
 	sizeBytes   int64
@@ -82,21 +16,35 @@ type promise struct {
 	// selected: the claim names this node as selected-node and is not bound.
 	selected bool
 	// reservedBy are the pods that reserved the claim here and whose write has not been seen.
-	reservedBy map[types.UID]struct{}
-	// reservedVersion is the claim's resourceVersion at Reserve.
-	reservedVersion uint64
-	// looseUntil, bridgedUntil: the reservation or the claim is gone, and its write or its CreateVolume may still land.
-	looseUntil, bridgedUntil time.Time
+	reservedBy map[types.UID]reservation
+	// looseUntil: a reservation was taken back and its write may still land; looseVersion is the claim's
+	// resourceVersion that the write has.
+	looseUntil   time.Time
+	looseVersion uint64
+	// bridgedUntil: the claim is gone or bound, and its LogicalVolume may still be on its way to us.
+	bridgedUntil time.Time
 	// vanished is a LogicalVolume object that went away although the LV may be there and is in no report.
 	vanished   *volume
 	vanishedAt time.Time
+
+	// counted is what the promise holds now, indexed whether it is in the ledger's reservedOn.
+	counted counted
+	indexed bool
+}
+
+// reservation is one pod's. version is the claim's resourceVersion with which its write is made, or a newer one.
+type reservation struct {
+	version   uint64
+	simulated bool
 }
 
 // empty: nobody speaks of the volume any more.
 func (p *promise) empty() bool {
-	return p.volume == nil && !p.selected && len(p.reservedBy) == 0 && p.vanished == nil &&
-		p.looseUntil.IsZero() && p.bridgedUntil.IsZero()
+	return p.volume == nil && p.vanished == nil && !p.claimed()
 }
+
+// reserved: a reservation, or what an Unreserve left of one, waits for the claim's next event.
+func (p *promise) reserved() bool { return len(p.reservedBy) > 0 || !p.looseUntil.IsZero() }
 
 // timed: time alone can end the promise or change what it holds.
 func (p *promise) timed() bool {
@@ -119,45 +67,86 @@ func (p *promise) expire(now time.Time, r *report) bool {
 	return changed
 }
 
+// reserve enters a pod's reservation.
+func (p *promise) reserve(pod types.UID, r reservation) {
+	if p.reservedBy == nil {
+		p.reservedBy = map[types.UID]reservation{}
+	}
+	p.reservedBy[pod] = r
+}
+
+// answered drops the reservations whose write an event of the claim tells about: one of a newer version than theirs,
+// or of the same if it names this node already. Such a write has landed, and selected-node, the claim's volume or the
+// refusal of it speaks from now on; or it has failed, or will, by its resourceVersion. It tells whether there was one.
+func (p *promise) answered(version uint64, here bool) bool {
+	tells := func(used uint64) bool { return version > used || version == used && here }
+	any := false
+	for pod, r := range p.reservedBy {
+		if tells(r.version) {
+			delete(p.reservedBy, pod)
+			any = true
+		}
+	}
+	if !p.looseUntil.IsZero() && tells(p.looseVersion) {
+		p.looseUntil, any = time.Time{}, true
+	}
+	return any
+}
+
 // placed: a LogicalVolume orders the volume here, so the claim asks for nothing more.
-func (p *promise) placed() bool { return p.volume != nil && !p.volume.failed() }
+func (p *promise) placed() bool { return p.volume != nil && !p.volume.failed }
 
 // beingMade: the agent has the volume to make, or will have.
 func (p *promise) beingMade() bool {
 	if p.placed() {
-		return p.volume.state == v1alpha1.StatePresent && p.volume.phase != v1alpha1.PhaseReady
+		return !p.volume.absent && p.volume.sizedAt.IsZero()
 	}
-	size, _, _ := p.held()
-	return size > 0 && p.vanished == nil
+	return p.claimed()
 }
 
-// held is the promise's size, device class and volume group (empty: by class) as far as it still counts.
-func (p *promise) held() (sizeBytes int64, class, group string) {
-	v := p.volume
-	if v == nil {
-		v = p.vanished
+// speaker is the LogicalVolume that says what the promise holds, or nil. For one that vanished the claim speaks where it
+// can: what was made may be lost, and what will be made may be made elsewhere on the node.
+func (p *promise) speaker() *volume {
+	if p.placed() {
+		return p.volume
 	}
-	switch {
-	case v != nil && !v.failed():
+	if p.claimed() {
+		return nil
+	}
+	return p.vanished
+}
+
+// claimed: the claim asks for the volume here, or did.
+func (p *promise) claimed() bool { return p.selected || p.reserved() || !p.bridgedUntil.IsZero() }
+
+// held is the promise's size, device class and volume group (empty: by class) as far as it still counts. A selected
+// claim counts whether or not its LogicalVolume was refused: the refusal may be of an earlier attempt.
+func (p *promise) held() (sizeBytes int64, class, group string) {
+	if v := p.speaker(); v != nil {
 		return v.targetBytes(), v.deviceClass, v.group.Name
-	case len(p.reservedBy) > 0 || !p.looseUntil.IsZero() || !p.bridgedUntil.IsZero():
-		return p.sizeBytes, p.deviceClass, ""
-	case p.selected && v == nil:
-		// With a refused LogicalVolume the claim is on its way to another node and holds nothing here.
+	}
+	if p.claimed() {
 		return p.sizeBytes, p.deviceClass, ""
 	}
 	return 0, "", ""
 }
 
-// groupOf is the volume group of the report that the promise counts in. A class that the node no longer serves has
-// none: the agent refuses such a volume without taking bytes.
-func (p *promise) groupOf(r *report) (*volumeGroup, int64) {
+// groupOf is the volume group of the report that the promise counts in, with its size. There is none for a class that
+// the node no longer serves: the agent refuses such a volume without taking bytes. And there is none for a volume that
+// was made in a volume group that is not reported: it is elsewhere, or lost.
+func (p *promise) groupOf(id string, r *report) (*volumeGroup, int64) {
 	size, class, name := p.held()
 	if size <= 0 {
 		return nil, 0
 	}
-	if group, ok := r.groups[name]; ok && name != "" {
-		return group, size
+	if v := p.speaker(); v != nil && v.group.UUID != "" {
+		return r.groupByUUID(name, v.group.UUID), size
+	}
+	// The class may have moved to another volume group after the LV was made.
+	for _, group := range r.groups {
+		if _, ok := group.recent[id]; ok {
+			return group, size
+		}
 	}
 	group, ok := r.group(class)
 	if !ok {
@@ -166,24 +155,39 @@ func (p *promise) groupOf(r *report) (*volumeGroup, int64) {
 	return group, size
 }
 
+// groupByUUID finds a volume group that may have been renamed since; nil when it is not reported.
+func (r *report) groupByUUID(name, uuid string) *volumeGroup {
+	if group, ok := r.groups[name]; ok && group.uuid == uuid {
+		return group
+	}
+	for _, group := range r.groups {
+		if group.uuid == uuid {
+			return group
+		}
+	}
+	return nil
+}
+
 // includedBytes is the size with which the group's report includes the volume; 0 when it does not.
 func (p *promise) includedBytes(id string, group *volumeGroup, observedAt time.Time) int64 {
-	if size, ok := group.recent[id]; ok {
-		return size
-	}
-	v := p.volume
-	if v == nil {
-		v = p.vanished
-	}
+	listed, isListed := group.recent[id]
+	v := p.speaker()
 	if v == nil || v.allocatedBytes == 0 {
-		return 0
+		return listed
 	}
-	bySeqno := v.group.UUID == group.uuid && v.group.Seqno > 0 && v.group.Seqno <= group.seqno && group.seqno >= group.maxSeqno
-	// A volume that was Ready well before the report was taken is in it: on disk and counted, or lost with a restored
-	// backup and taking nothing.
-	byTime := !v.readyAt.IsZero() && observedAt.After(v.readyAt.Add(readyMargin))
-	if bySeqno || byTime {
+	// A volume that had its size well before the report was taken is in it: on disk and counted, or lost with a
+	// restored backup, wholly or in part, and taking nothing.
+	if !v.sizedAt.IsZero() && observedAt.After(v.sizedAt.Add(clockMargin)) {
+		return max(listed, v.allocatedBytes)
+	}
+	if isListed {
+		return listed
+	}
+	// Without seqno it was not made by an agent of ours but adopted: it has been there longer than we look.
+	adopted := v.group.Seqno == 0
+	bySeqno := v.group.UUID == group.uuid && v.group.Seqno <= group.seqno && group.seqno >= group.maxSeqno
+	if adopted || bySeqno {
 		return v.allocatedBytes
 	}
-	return 0
+	return v.formerBytes
 }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
 )
@@ -16,6 +18,8 @@ type report struct {
 	classes      map[string]deviceClass
 	defaultClass string
 	groups       map[string]*volumeGroup
+	// clockOff: the agent's clock is off, so that observedAt would mean nothing; it is zero then.
+	clockOff bool
 }
 
 // deviceClass is where a class's volumes go on the node, and how. It is comparable.
@@ -46,6 +50,10 @@ func newReport(object *v1alpha1.NodeStorage, previous *report) *report {
 		observedAt: object.Status.ObservedAt.Time,
 		classes:    make(map[string]deviceClass, len(object.Status.DeviceClasses)),
 		groups:     make(map[string]*volumeGroup, len(object.Status.VolumeGroups)),
+		clockOff:   meta.IsStatusConditionFalse(object.Status.Conditions, v1alpha1.NodeStorageClockInSync),
+	}
+	if r.clockOff {
+		r.observedAt = time.Time{}
 	}
 	for i := range object.Status.VolumeGroups {
 		group := newVolumeGroup(&object.Status.VolumeGroups[i])
@@ -105,13 +113,13 @@ func (r *report) class(name string) deviceClass {
 // request is what a promise asks of its volume group beyond what the report includes; false when that is nothing. What a
 // volume grows by whose class is not served any more counts as linear; a new one there is refused, so it asks nothing.
 func (r *report) request(id string, p *promise) (*volumeGroup, lvm.Request, bool) {
-	group, size := p.groupOf(r)
+	group, size := p.groupOf(id, r)
 	if group == nil || !group.usable {
 		return nil, lvm.Request{}, false
 	}
 	_, class, _ := p.held()
 	request := lvm.Request{SizeBytes: size, IncludedBytes: p.includedBytes(id, group, r.observedAt), Layout: r.class(class).layout}
-	if v := p.volume; v != nil && v.growthRefused && request.IncludedBytes >= v.allocatedBytes {
+	if v := p.speaker(); v != nil && v.growthRefused && request.IncludedBytes >= v.allocatedBytes {
 		return nil, lvm.Request{}, false
 	}
 	return group, request, request.MissingBytes(group.space.ExtentSizeBytes) > 0

@@ -8,28 +8,99 @@ import (
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 )
 
+// volume is the part of a LogicalVolume that decisions read.
+type volume struct {
+	uid               types.UID
+	node, deviceClass string
+	sizeBytes         int64
+	allocatedBytes    int64
+	group             v1alpha1.VolumeGroupReference
+	// pending: no agent has accepted it. failed: refused for good, nothing is on disk. absent: its removal is ordered.
+	pending, failed, absent bool
+	// growthRefused: the agent answered the present size with a refusal, so that no bytes are on their way.
+	growthRefused bool
+	// sizedAt is when this process first saw it Ready with its allocated size.
+	sizedAt time.Time
+	// formerBytes is what the node's report included of it just before it had its allocated size.
+	formerBytes int64
+}
+
+func newVolume(object *v1alpha1.LogicalVolume, now time.Time) *volume {
+	v := &volume{
+		uid: object.UID, node: object.Spec.NodeName, deviceClass: object.Spec.DeviceClass,
+		sizeBytes: object.Spec.SizeBytes, allocatedBytes: object.Status.AllocatedBytes,
+		group:         object.Status.VolumeGroup,
+		pending:       object.Status.Phase == v1alpha1.PhasePending,
+		failed:        object.Status.Phase == v1alpha1.PhaseFailed,
+		absent:        object.Spec.State == v1alpha1.StateAbsent,
+		growthRefused: object.GrowthRefused(),
+	}
+	if object.Status.Phase == v1alpha1.PhaseReady {
+		v.sizedAt = now
+	}
+	return v
+}
+
+// targetBytes is the size to which the volume may grow without another question.
+func (v *volume) targetBytes() int64 {
+	if v.growthRefused {
+		return min(v.sizeBytes, v.allocatedBytes)
+	}
+	return v.sizeBytes
+}
+
+// endsWithObject: once the object is gone nothing is on disk.
+func (v *volume) endsWithObject() bool { return v.absent || v.pending }
+
 // ObserveVolume takes in a LogicalVolume as it now is. Its events come in order from one watch.
 func (l *Ledger) ObserveVolume(object *v1alpha1.LogicalVolume) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	v := newVolume(object, l.now())
-	if node, ok := l.volumes[v.id]; ok && node != v.node {
-		// The object was deleted and made again for another node between two looks.
-		l.dropVolume(v.id, node, true)
+	id, v := object.Name, newVolume(object, l.now())
+	if node, ok := l.volumes[id]; ok && node != v.node {
+		// The object was deleted and made again for another node, and we missed the end of the first.
+		l.dropVolume(id, node, false)
 	}
-	l.volumes[v.id] = v.node
-	p := l.node(v.node).promise(v.id)
-	if old := p.volume; old != nil && !old.readyAt.IsZero() && !v.readyAt.IsZero() {
-		v.readyAt = old.readyAt
+	l.volumes[id] = v.node
+	n := l.node(v.node)
+	p := n.promise(id)
+	old := p.volume
+	if old != nil && old.uid == v.uid {
+		l.inherit(n, id, p, v)
 	}
-	freshRefusal := v.failed() && (p.volume == nil || !p.volume.failed())
-	// The object speaks for itself from now on.
-	p.volume, p.bridgedUntil, p.vanished, p.vanishedAt = v, time.Time{}, nil, time.Time{}
-	if freshRefusal {
-		l.refuse(v)
+	if v.failed && (old == nil || old.uid != v.uid || !old.failed) {
+		l.refuse(object)
 	}
-	l.settle(v.node, v.id)
+	p.volume = v
+	if !v.sizedAt.IsZero() {
+		// Until then another attempt of the claim's may be meant than the one that the bridge is for.
+		p.bridgedUntil = time.Time{}
+	}
+	if !v.sizedAt.IsZero() || v.failed {
+		p.vanished, p.vanishedAt = nil, time.Time{}
+	}
+	l.settle(v.node, id)
 	l.signal()
+}
+
+// inherit keeps what was known of a volume that is still the same: since when it has its size and, when it has just
+// grown, what the report at hand included before. p has its earlier state.
+func (l *Ledger) inherit(n *node, id string, p *promise, v *volume) {
+	old := p.volume
+	if old.sizedAt.IsZero() || v.sizedAt.IsZero() {
+		return
+	}
+	if old.allocatedBytes == v.allocatedBytes && old.group == v.group {
+		v.sizedAt, v.formerBytes = old.sizedAt, old.formerBytes
+		return
+	}
+	v.formerBytes = min(old.formerBytes, v.allocatedBytes)
+	if n.report == nil {
+		return
+	}
+	if group := n.report.groupByUUID(v.group.Name, v.group.UUID); group != nil {
+		v.formerBytes = min(p.includedBytes(id, group, n.report.observedAt), v.allocatedBytes)
+	}
 }
 
 // ForgetVolume follows the deletion of a LogicalVolume object, whose last state is given. certain is false when that
@@ -41,15 +112,16 @@ func (l *Ledger) ForgetVolume(object *v1alpha1.LogicalVolume, certain bool) {
 	if !ok {
 		return
 	}
-	last := newVolume(object, l.now())
-	if p := l.node(node).promise(last.id); certain && p.volume != nil {
-		last.readyAt = p.volume.readyAt
-		if last.failed() && !p.volume.failed() {
-			l.refuse(last)
+	p := l.node(node).promise(object.Name)
+	if old := p.volume; certain && old != nil {
+		last := newVolume(object, l.now())
+		if last.failed && !old.failed {
+			l.refuse(object)
 		}
+		last.sizedAt, last.formerBytes = old.sizedAt, old.formerBytes
 		p.volume = last
 	}
-	l.dropVolume(last.id, node, certain)
+	l.dropVolume(object.Name, node, certain)
 	l.signal()
 }
 
@@ -61,27 +133,8 @@ func (l *Ledger) dropVolume(id, nodeName string, certain bool) {
 	p := l.node(nodeName).promise(id)
 	v := p.volume
 	p.volume = nil
-	if v != nil && !v.failed() && !(certain && v.endsWithObject()) {
+	if v != nil && !v.failed && !(certain && v.endsWithObject()) {
 		p.vanished, p.vanishedAt = v, l.now()
 	}
 	l.settle(nodeName, id)
-}
-
-// endsWithObject: once the object is gone nothing is on disk.
-func (v *volume) endsWithObject() bool {
-	return v.state == v1alpha1.StateAbsent || v.phase == v1alpha1.PhasePending
-}
-
-// refuse notes that the agent refused a claim's volume. Reports taken after the volume was ordered know what the
-// agent knew.
-func (l *Ledger) refuse(v *volume) {
-	l.refusals++
-	if v.claimUID != "" {
-		l.bar(v.claimUID, v.node, v.createdAt)
-	}
-}
-
-// bar keeps a claim off a node until a report observed after notBefore.
-func (l *Ledger) bar(claim types.UID, node string, notBefore time.Time) {
-	l.bars[barKey{claim, node}] = bar{notBefore: notBefore, expires: l.now().Add(barredFor)}
 }

@@ -1,80 +1,45 @@
 package capacity
 
 import (
-	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
 const (
-	// roundPeriod is the time between two rounds of waking: the pods of one round have it to reserve what woke them.
-	// One pod is woken at most once in it, since Activate passes over the queue's backoff.
+	// roundPeriod is the time between two rounds of waking, and the least between two wakings of one pod: Activate
+	// passes over the queue's backoff.
 	roundPeriod = time.Second
+	// offerFor is how long space is kept for a woken pod that has not come by, in a long queue say. Then others are
+	// woken for it.
+	offerFor = 30 * time.Second
 	// sweepPeriod is how often time's own changes are looked for.
 	sweepPeriod = 5 * time.Second
+	// roundLooks bounds the (pod, node) pairs that one round looks at, and so the time for which it holds the lock.
+	roundLooks = 100_000
 )
 
-// Activator moves pods to the scheduling queue's active part: fwk.Handle.
-type Activator interface {
-	Activate(logger klog.Logger, pods map[string]*v1.Pod)
-}
-
-// Findings is what one scheduling cycle has found out about a pod; Report is called outside of the cycle, without the
-// ledger's lock, while the pod waits.
-type Findings interface {
-	Report(ctx context.Context, pod *v1.Pod, waitingSince time.Time)
-}
-
-// waiter is a pod between PreFilter and a successful Reserve.
-type waiter struct {
-	pod       *v1.Pod
-	demand    Demand
-	activator Activator
-	findings  Findings
-	// since is when its present cycle began, wokenAt when it was last activated.
-	since, wokenAt time.Time
-}
-
-// improvement is space that came free on a node. told are the pods that were woken for it; when they leave it unused,
-// because something else keeps them off the node, the next round wakes others.
-type improvement struct{ told map[types.UID]struct{} }
-
-// Await enters a pod as waiting for its demand. It must be called before the demand is evaluated: space that comes
-// free in between then wakes the pod, and none is missed. A later call replaces the earlier.
-func (l *Ledger) Await(pod *v1.Pod, demand Demand, activator Activator, findings Findings) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	w := &waiter{pod: pod, demand: demand, activator: activator, findings: findings, since: l.now()}
-	if old := l.waiters[pod.UID]; old != nil {
-		w.wokenAt = old.wokenAt
-	}
-	l.waiters[pod.UID] = w
-}
-
-// ForgetPod ends a pod's waiting, because it is gone or has its node. It is idempotent.
-func (l *Ledger) ForgetPod(uid types.UID) {
-	l.mu.RLock()
-	_, waits := l.waiters[uid]
-	l.mu.RUnlock()
-	if !waits {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.waiters, uid)
+// improvement is a node where space came free at a tick. Pods whose cycle began later have seen it.
+type improvement struct {
+	node string
+	tick uint64
 }
 
 // improve notes that a node may now fit what it did not fit before. Caller holds mu for writing.
 func (l *Ledger) improve(nodeName string) {
-	l.improved[nodeName] = &improvement{told: map[types.UID]struct{}{}}
+	l.tick++
+	if i := l.improved[nodeName]; i != nil {
+		i.tick = l.tick
+		return
+	}
+	i := &improvement{nodeName, l.tick}
+	l.improved[nodeName] = i
+	l.improvedOrder = append(l.improvedOrder, i)
 }
 
 // signal wakes the waking loop when there is something for it. Caller holds mu.
@@ -114,26 +79,17 @@ func (l *Ledger) Run(ctx context.Context) {
 	}
 }
 
-// Sweep drops promises and bars that time has ended.
+// Sweep drops promises, bars and waiters that time has ended.
 func (l *Ledger) Sweep() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
-	for key := range l.timed {
-		n := l.nodes[key.node]
-		if p := n.promises[key.volumeID]; p != nil && p.expire(now, n.report) {
-			l.settle(key.node, key.volumeID)
-		}
+	for name := range l.timed {
+		n := l.nodes[name]
+		l.expire(name, n)
+		l.prune(name, n)
 	}
-	for key, b := range l.bars {
-		if now.Before(b.expires) {
-			continue
-		}
-		delete(l.bars, key)
-		if !b.lifted {
-			l.improve(key.node)
-		}
-	}
+	l.forgetLost(l.now())
+	l.signal()
 }
 
 // WakeRound activates the waiting pods, oldest first, that now fit an improved node, as many as the space there
@@ -158,89 +114,112 @@ func (l *Ledger) WakeRound(logger klog.Logger) bool {
 }
 
 // chooseWoken picks the pods of one round.
-func (l *Ledger) chooseWoken() (woken []*waiter, again bool) {
+func (l *Ledger) chooseWoken() (woken []waiter, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.synced || len(l.improved) == 0 && !l.wakeAll {
 		return nil, false
 	}
-	now := l.now()
+	r := &round{Ledger: l, at: l.now(), overlays: map[string]map[string]*lvm.Space{}, busy: map[string]bool{}}
 	if l.wakeAll {
-		l.wakeAll = false
-		clear(l.improved)
-		woken = l.waitersByAge()
-		for _, w := range woken {
-			w.wokenAt = now
-		}
-		l.woken += uint64(len(woken))
-		return woken, false
+		return r.everybody(), false
 	}
-	used := map[string]bool{}
-	overlays := map[string]map[string]*lvm.Space{}
-	names := slices.Sorted(maps.Keys(l.improved))
-	for _, w := range l.waitersByAge() {
-		nodeName, ok := l.wakeFor(w, names, overlays)
-		if !ok {
-			continue
-		}
-		again = true
-		used[nodeName] = true
-		if now.Sub(w.wokenAt) < roundPeriod {
-			continue
-		}
-		w.wokenAt = now
-		l.improved[nodeName].told[w.pod.UID] = struct{}{}
-		l.woken++
-		woken = append(woken, w)
-	}
-	for _, name := range names {
-		if !used[name] {
-			delete(l.improved, name)
-		}
-	}
-	return woken, again
-}
-
-// wakeFor finds an improved node whose space is enough for the waiter besides those before it, and takes it in
-// overlays.
-func (l *Ledger) wakeFor(w *waiter, names []string, overlays map[string]map[string]*lvm.Space) (string, bool) {
-	for _, name := range names {
-		if _, told := l.improved[name].told[w.pod.UID]; told || !w.demand.mayGoTo(name) {
-			continue
-		}
-		verdict, wants := l.evaluate(name, w.demand, overlays[name])
-		if verdict.Reason != Fits {
-			continue
-		}
-		if overlays[name] == nil {
-			overlays[name] = make(map[string]*lvm.Space, len(wants))
-		}
-		for i := range wants {
-			overlays[name][wants[i].group.name] = wants[i].left()
-		}
-		return name, true
-	}
-	return "", false
-}
-
-// waitersByAge lists the waiters, the pod created first in front.
-func (l *Ledger) waitersByAge() []*waiter {
-	return slices.SortedFunc(maps.Values(l.waiters), func(a, b *waiter) int {
-		if c := a.pod.CreationTimestamp.Compare(b.pod.CreationTimestamp.Time); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.pod.UID, b.pod.UID)
-	})
-}
-
-// report lets the findings of the waiting pods' last cycles be told.
-func (l *Ledger) report(ctx context.Context) {
-	l.mu.RLock()
-	waiters := slices.Collect(maps.Values(l.waiters))
-	l.mu.RUnlock()
+	waiters := l.waitersByAge()
+	nodes := l.improvedOrder[:min(len(l.improvedOrder), max(1, roundLooks/max(1, len(waiters))))]
 	for _, w := range waiters {
-		if w.findings != nil {
-			w.findings.Report(ctx, w.pod, w.since)
+		r.keepOffer(w)
+	}
+	for _, w := range waiters {
+		if w.offer == "" {
+			r.consider(w, nodes)
 		}
 	}
+	r.finish(nodes)
+	return r.woken, len(l.improved) > 0
+}
+
+// round is one choice of pods. Caller of its methods holds the ledger's mu for writing.
+type round struct {
+	*Ledger
+	at time.Time
+	// overlays is what is left on a node for those that come after, busy the nodes that the next round looks at again.
+	overlays map[string]map[string]*lvm.Space
+	busy     map[string]bool
+	woken    []waiter
+}
+
+func (r *round) everybody() []waiter {
+	r.wakeAll = false
+	clear(r.improved)
+	r.improvedOrder = nil
+	for _, w := range r.waitersByAge() {
+		r.wakeFor(w, "")
+	}
+	return r.woken
+}
+
+// keepOffer keeps the space for a pod that was woken and has not had its cycle yet.
+func (r *round) keepOffer(w *waiter) {
+	if w.offer == "" {
+		return
+	}
+	if r.at.Sub(w.wokenAt) >= offerFor || !r.take(w, w.offer) {
+		w.offer = ""
+		return
+	}
+	r.busy[w.offer] = true
+}
+
+// consider wakes a pod for the first of the nodes whose space is enough for it besides those before it.
+func (r *round) consider(w *waiter, nodes []*improvement) {
+	for _, i := range nodes {
+		if w.seen >= i.tick || !w.demand.mayGoTo(i.node) || !r.take(w, i.node) {
+			continue
+		}
+		r.busy[i.node] = true
+		if r.at.Sub(w.wokenAt) >= roundPeriod {
+			r.wakeFor(w, i.node)
+		}
+		return
+	}
+}
+
+func (r *round) wakeFor(w *waiter, nodeName string) {
+	w.wokenAt, w.offer, w.seen = r.at, nodeName, r.tick
+	r.Ledger.woken++
+	r.woken = append(r.woken, *w)
+}
+
+// take sets a pod's demand aside on a node; false when it does not fit besides what was set aside before.
+func (r *round) take(w *waiter, nodeName string) bool {
+	// A sum refuses most without allocating; what was set aside can only add to that.
+	var t tally
+	if verdict, ok := r.tallyUp(nodeName, &w.demand, &t); ok && verdict.Reason != Fits {
+		return false
+	}
+	verdict, wants := r.evaluate(nodeName, w.demand, r.overlays[nodeName])
+	if verdict.Reason != Fits {
+		return false
+	}
+	if r.overlays[nodeName] == nil {
+		r.overlays[nodeName] = make(map[string]*lvm.Space, len(wants))
+	}
+	for i := range wants {
+		r.overlays[nodeName][wants[i].group.name] = wants[i].left()
+	}
+	return true
+}
+
+// finish drops the nodes that were looked at and have nothing more to give, and lets the others queue up again. While
+// a simulation holds bytes of a node, what this round saw of it may be too little.
+func (r *round) finish(nodes []*improvement) {
+	rest := slices.Clone(r.improvedOrder[len(nodes):])
+	for _, i := range nodes {
+		if n := r.nodes[i.node]; r.busy[i.node] || n != nil && len(n.simulations) > 0 {
+			rest = append(rest, i)
+		} else {
+			delete(r.improved, i.node)
+		}
+	}
+	r.improvedOrder = rest
 }

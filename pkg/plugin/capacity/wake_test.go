@@ -18,7 +18,14 @@ import (
 )
 
 // queue records whom it was asked to activate, in rounds.
-type queue struct{ rounds [][]string }
+type queue struct {
+	rounds [][]string
+	// sizes are the waiting pods' claims by name; busy is a scheduler that does not get around to the woken ones.
+	sizes map[string]int64
+	busy  bool
+}
+
+func newTestQueue() *queue { return &queue{sizes: map[string]int64{}} }
 
 func (q *queue) Activate(_ klog.Logger, pods map[string]*v1.Pod) {
 	q.rounds = append(q.rounds, slices.Sorted(maps.Keys(pods)))
@@ -27,29 +34,38 @@ func (q *queue) Activate(_ klog.Logger, pods map[string]*v1.Pod) {
 // await enters pod i, created i minutes after start, as waiting for one claim of class ssd.
 func (f *fixture) await(q *queue, i int, size int64) {
 	name := fmt.Sprintf("pod-%d", i)
+	q.sizes[name] = size
 	pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "ns", Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(start.Add(time.Duration(i) * time.Minute)),
 	}}
 	f.Await(pod, demand(claim("claim-of-"+name, size)), q, nil)
 }
 
-// rounds runs n rounds of waking, roundPeriod apart, and returns who was woken: "pod-0 pod-1|pod-2".
+// rounds runs n rounds of waking, roundPeriod apart, and returns who was woken: "pod-0 pod-1|pod-2". Unless the
+// scheduler is busy, those who are woken have a cycle before the next round, and find that something else keeps them
+// off the node.
 func (f *fixture) rounds(q *queue, n int) string {
-	q.rounds = nil
+	var texts []string
 	for range n {
+		q.rounds = nil
 		f.WakeRound(klog.Background())
 		f.clock.add(roundPeriod)
-	}
-	var texts []string
-	for _, round := range q.rounds {
-		texts = append(texts, strings.ReplaceAll(strings.Join(round, " "), "ns/", ""))
+		for _, round := range q.rounds {
+			texts = append(texts, strings.ReplaceAll(strings.Join(round, " "), "ns/", ""))
+			for _, key := range round {
+				var i int
+				if _, err := fmt.Sscanf(key, "ns/pod-%d", &i); err == nil && !q.busy {
+					f.await(q, i, q.sizes[fmt.Sprintf("pod-%d", i)])
+				}
+			}
+		}
 	}
 	return strings.Join(texts, "|")
 }
 
 // full is a fixture whose node a has nothing left, and which has no waking to do.
 func full(t *testing.T) (*fixture, *queue) {
-	f, q := newFixture(t), &queue{}
+	f, q := newFixture(t), newTestQueue()
 	f.report("a", group("vg-ssd", 1, 0))
 	f.rounds(q, 2)
 	return f, q
@@ -66,7 +82,6 @@ func TestWake(t *testing.T) {
 		{"nobody fits", []int64{5}, 4, ""},
 		{"as many as the space holds, oldest first", []int64{2, 2, 2}, 4, "pod-0 pod-1|pod-2"},
 		{"a small one passes a large one", []int64{5, 2}, 4, "pod-1"},
-		// Nobody reserves here, so the space that woke the first is offered to the next.
 		{"space that is left unused is offered on", []int64{3, 3, 3}, 4, "pod-0|pod-1|pod-2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -100,7 +115,7 @@ func TestWakeCauses(t *testing.T) {
 		{"a reservation is taken back and its time is up", func(f *fixture) {
 			f.report("a", group("vg-ssd", 1, 10))
 			f.Reserve("a", "other", demand(holder))
-			f.Unreserve("a", "other", demand(holder), false)
+			f.Unreserve("a", "other", demand(holder))
 		}, func(f *fixture) {
 			f.clock.add(looseFor + time.Second)
 			f.Sweep()
@@ -115,11 +130,29 @@ func TestWakeCauses(t *testing.T) {
 			f.report("a", broken)
 		}, func(f *fixture) { f.report("a", group("vg-ssd", 1, 10)) }, "pod-0"},
 		{"a node's first report", nil, func(f *fixture) { f.report("b", group("vg-ssd", 1, 10)) }, "pod-0"},
+		{"the clock is right again", func(f *fixture) {
+			f.report("a", group("vg-ssd", 1, 10))
+			f.nodes["a"].report.clockOff = true
+		}, func(f *fixture) { f.report("a", group("vg-ssd", 1, 10)) }, "pod-0"},
+		{"the Lease is renewed in time", func(f *fixture) {
+			f.report("a", group("vg-ssd", 1, 10))
+			f.clock.add(63 * time.Second)
+		}, func(f *fixture) { f.renew() }, ""},
+		{"a bar's time is up", func(f *fixture) {
+			f.report("a", group("vg-ssd", 1, 10))
+			refused := volumeOf(claim("claim-of-pod-0", 2), "a", v1alpha1.PhaseFailed, 0)
+			refused.CreationTimestamp.Time = f.clock.at
+			f.ObserveVolume(refused)
+		}, func(f *fixture) {
+			f.clock.add(barredFor)
+			f.Sweep()
+		}, "pod-0"},
 		{"a bar is lifted by a report", func(f *fixture) {
 			f.report("a", group("vg-ssd", 1, 10))
 			refused := volumeOf(claim("claim-of-pod-0", 2), "a", v1alpha1.PhaseFailed, 0)
 			refused.CreationTimestamp.Time = f.clock.at
 			f.ObserveVolume(refused)
+			f.clock.add(clockMargin)
 		}, func(f *fixture) { f.report("a", group("vg-ssd", 1, 10)) }, "pod-0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -193,8 +226,10 @@ func TestWakingIsLimited(t *testing.T) {
 	for i := range int64(5) {
 		f.report("a", group("vg-ssd", 2+i, 4+i))
 		f.WakeRound(klog.Background())
+		f.await(q, 0, 2)
 	}
-	if len(q.rounds) != 1 {
+	f.report("a", group("vg-ssd", 9, 9))
+	if f.WakeRound(klog.Background()); len(q.rounds) != 1 {
 		t.Errorf("activated %d times within one round's time, want once", len(q.rounds))
 	}
 	f.clock.add(roundPeriod)
@@ -203,8 +238,107 @@ func TestWakingIsLimited(t *testing.T) {
 	}
 }
 
+// A busy scheduler takes its time. The space of those who were woken is kept for them, so that no others are woken for
+// the same space, until it seems that they will not come.
+func TestNoThunderingHerd(t *testing.T) {
+	f, q := full(t)
+	q.busy = true
+	const waiting, fit = 500, 10
+	for i := range waiting {
+		f.await(q, i, 1)
+	}
+	f.report("a", group("vg-ssd", 2, fit))
+	if got := len(strings.Fields(strings.ReplaceAll(f.rounds(q, int(offerFor/roundPeriod)), "|", " "))); got != fit {
+		t.Errorf("%d pods woken for %d GiB, want %d", got, fit, fit)
+	}
+	if got := f.rounds(q, 1); !strings.HasPrefix(got, "pod-10 pod-11") {
+		t.Errorf("woken %q after the first did not come, want the next", got)
+	}
+}
+
+// A pod whose cycle began after the space came free has seen it.
+func TestSeenSpaceWakesNobody(t *testing.T) {
+	f, q := full(t)
+	f.report("a", group("vg-ssd", 2, 10))
+	f.await(q, 0, 2)
+	if got := f.rounds(q, 3); got != "" {
+		t.Errorf("woken %q, want nobody", got)
+	}
+}
+
+// A simulation wakes nobody by its end, and hides nothing that came free while it held bytes.
+func TestSimulationAndWaking(t *testing.T) {
+	f, q := newFixture(t), newTestQueue()
+	f.report("a", group("vg-ssd", 1, 9))
+	f.rounds(q, 2)
+	f.await(q, 0, 5)
+	group8 := demand(claim("of-a-group", 8))
+	f.Simulate("a", "member", group8)
+	f.Unreserve("a", "member", group8)
+	if got := f.rounds(q, 2); got != "" {
+		t.Errorf("woken %q by a simulation", got)
+	}
+	f.Simulate("a", "member", group8)
+	f.report("a", group("vg-ssd", 2, 12))
+	if got := f.rounds(q, 2); got != "" {
+		t.Errorf("woken %q while a simulation holds the space", got)
+	}
+	f.Unreserve("a", "member", group8)
+	if got := f.rounds(q, 2); got != "pod-0" {
+		t.Errorf("woken %q for what came free meanwhile, want pod-0", got)
+	}
+}
+
+func TestSimulatedPodGoesOnWaiting(t *testing.T) {
+	f, q := full(t)
+	f.report("a", group("vg-ssd", 2, 2))
+	f.await(q, 0, 2)
+	d := demand(claim("claim-of-pod-0", 2))
+	f.Simulate("a", "pod-0", d)
+	f.Unreserve("a", "pod-0", d)
+	f.report("a", group("vg-ssd", 3, 4))
+	if got := f.rounds(q, 2); got != "pod-0" {
+		t.Errorf("woken %q, want pod-0", got)
+	}
+}
+
+// When more comes free at once than one round looks at, the next rounds look at the rest.
+func TestRoundsAreBounded(t *testing.T) {
+	f, q := full(t)
+	const waiting, nodes = 400, 300
+	for i := range waiting {
+		f.await(q, i, 50)
+	}
+	for i := range nodes {
+		name := fmt.Sprintf("n%03d", i)
+		f.ObserveLease(name, f.clock.at)
+		f.report(name, group("vg-ssd", 1, 1))
+	}
+	f.ObserveLease("last", f.clock.at)
+	f.report("last", group("vg-ssd", 1, 50))
+	if waiting*nodes <= roundLooks {
+		t.Fatal("the case is too small")
+	}
+	if got := f.rounds(q, 1); got != "" {
+		t.Errorf("woken %q in the first round, which does not get so far", got)
+	}
+	if got := f.rounds(q, 1); got != "pod-0" {
+		t.Errorf("woken %q in the second, want pod-0", got)
+	}
+}
+
+func TestLostWaitersAreForgotten(t *testing.T) {
+	f, q := full(t)
+	f.await(q, 0, 2)
+	f.clock.add(waitingFor + time.Second)
+	f.Sweep()
+	if got := f.Stats().Waiting; got != 0 {
+		t.Errorf("%d pods wait that nobody asks about", got)
+	}
+}
+
 func TestSyncWakesAll(t *testing.T) {
-	c, q := &clock{at: start}, &queue{}
+	c, q := &clock{at: start}, newTestQueue()
 	f := &fixture{Ledger: New(c.now), clock: c}
 	f.await(q, 0, 2)
 	f.await(q, 1, 2)
@@ -220,7 +354,7 @@ func TestSyncWakesAll(t *testing.T) {
 // Run wakes at once when space comes free, and lets time pass in the ledger by itself.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &queue{}
+		q := newTestQueue()
 		f := &fixture{Ledger: New(time.Now), clock: &clock{at: time.Now()}}
 		f.MarkSynced()
 		go f.Run(t.Context())
@@ -231,7 +365,7 @@ func TestRun(t *testing.T) {
 		f.Reserve("a", "other", demand(holder))
 		synctest.Wait()
 		f.await(q, 0, 2)
-		f.Unreserve("a", "other", demand(holder), false)
+		f.Unreserve("a", "other", demand(holder))
 		time.Sleep(looseFor + sweepPeriod + time.Second)
 		synctest.Wait()
 		if len(q.rounds) != 1 {

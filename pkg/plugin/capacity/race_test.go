@@ -1,0 +1,5 @@
+//go:build race
+
+package capacity
+
+func init() { shortPlacements /= 8 }
