@@ -190,8 +190,8 @@ func TestTallyAgreesWithFit(t *testing.T) {
 			part.SizeBytes++
 			other.DeviceClass = "hdd"
 			d := demand(claim("c", ssd), part, other)
-			quick, slow := f.Evaluate("a", d), Verdict{}
-			if slow, _ = f.evaluate("a", d, nil); quick != slow {
+			quick := f.Evaluate("a", d)
+			if slow, _ := f.evaluate("a", d, nil); quick != slow {
 				t.Errorf("%d and %d GiB: %+v, and the whole way %+v", ssd, hdd, quick, slow)
 			}
 			var t2 tally

@@ -133,13 +133,14 @@ func (n *node) wants(nodeName string, demand Demand, now time.Time) ([]want, map
 	var own map[string]struct{}
 	for _, claim := range demand.Claims {
 		id := claim.VolumeID()
-		_, open := n.open[id]
-		if p := n.promises[id]; p != nil && p.placed() && (claim.SelectedNode == nodeName || !open) {
+		p, open := n.promises[id], n.open[id] != nil
+		switch {
+		case p == nil:
+		case p.placed() && claim.SelectedNode == nodeName, !open && (p.placed() || n.report.listing(id) != nil):
 			continue
-		}
-		// A LogicalVolume here that the claim does not point to is on its way out: it keeps its place, as long as there
-		// is one.
-		if open {
+		case open:
+			// Its bytes are not counted against it. That goes for a LogicalVolume, too, to which the claim does not point:
+			// it may be refused already, so its place is looked for again.
 			if own == nil {
 				own = map[string]struct{}{}
 			}

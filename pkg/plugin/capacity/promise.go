@@ -143,16 +143,24 @@ func (p *promise) groupOf(id string, r *report) (*volumeGroup, int64) {
 		return r.groupByUUID(name, v.group.UUID), size
 	}
 	// The class may have moved to another volume group after the LV was made.
-	for _, group := range r.groups {
-		if _, ok := group.recent[id]; ok {
-			return group, size
-		}
+	if group := r.listing(id); group != nil {
+		return group, size
 	}
 	group, ok := r.group(class)
 	if !ok {
 		return nil, 0
 	}
 	return group, size
+}
+
+// listing is the volume group that lists the volume as there, or nil.
+func (r *report) listing(id string) *volumeGroup {
+	for _, group := range r.groups {
+		if _, ok := group.recent[id]; ok {
+			return group
+		}
+	}
+	return nil
 }
 
 // groupByUUID finds a volume group that may have been renamed since; nil when it is not reported.

@@ -121,6 +121,16 @@ func TestRefusedClaimComesAgainEarly(t *testing.T) {
 	}
 }
 
+// After a restart the report may list a volume before its LogicalVolume was seen. Its claim needs nothing more.
+func TestListedVolumeNeedsNoSecondPlace(t *testing.T) {
+	f, c := newFixture(t), atVersion(claim("c", 6), "a", 11)
+	f.ObserveClaim(c, false)
+	f.report("a", group("vg-ssd", 2, 4, entry(c.VolumeID(), 6)))
+	if v := f.Evaluate("a", demand(c)); v.Reason != Fits {
+		t.Errorf("%+v, want the volume's node", v)
+	}
+}
+
 // What ends a reservation must end it for good: no event comes later that would.
 func TestReservationsEnd(t *testing.T) {
 	c := atVersion(claim("c", 3), "", 10)
