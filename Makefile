@@ -27,6 +27,9 @@ TOOLS    := $(BIN)/tools
 LAB      := $(BIN)/lab
 # The lab cluster of lab-up and lab-down; the demo leaves one called demo.
 NAME     ?= demo
+# The size of the scheduling benchmark.
+NODES    ?= 5000
+PODS     ?= 5000
 # Everything that go builds, behind build tags or not.
 TAGS     := e2e,integration,lab
 LDFLAGS  := -s -w -X k8s.io/component-base/version.gitVersion=$(VERSION)
@@ -87,8 +90,9 @@ sanity: ## CSI sanity alone, on the fake LVM
 	go test -timeout 10m -run Sanity ./pkg/csi/...
 
 .PHONY: integration
-integration: $(LAB) ## Our scheduler with a real API server and etcd, no nodes
+integration: $(LAB) ## Our scheduler with a real API server and etcd, no nodes; a small scheduling benchmark
 	go test -tags integration -count 1 -timeout 15m ./test/integration/...
+	go test -tags integration -count 1 -timeout 5m ./test/benchmark/scheduling
 
 .PHONY: e2e
 e2e: $(LAB) ## Real LVM, sidecars and kubelets: the LVM contract, CSI sanity and the end-to-end tests in a lab cluster
@@ -99,7 +103,15 @@ stress: $(LAB) ## Sixty pods of mixed sizes at once in a lab cluster: as they ar
 	LAB_NAME=stress E2E='-run=^TestStress$$' hack/e2e.sh $(LAB)
 
 .PHONY: bench
-bench: $(LAB) ## Time and LVM executions of CreateVolume in a lab cluster, against raw lvcreate
+bench: bench-scheduling bench-volumes ## All benchmarks
+
+.PHONY: bench-scheduling
+bench-scheduling: ## Pods placed per second, ours against kube-scheduler; NODES=, PODS=, SCHEDULING_FLAGS= (-help)
+	go build -o $(BIN)/scheduling ./test/benchmark/scheduling
+	$(BIN)/scheduling -nodes $(NODES) -pods $(PODS) $(SCHEDULING_FLAGS)
+
+.PHONY: bench-volumes
+bench-volumes: $(LAB) ## Time and LVM executions of CreateVolume in a lab cluster, against raw lvcreate
 	hack/bench.sh $(LAB)
 
 # Keeping the house ----------------------------------------------------------------------------------------------------
