@@ -48,6 +48,9 @@ func New(ctx context.Context, configuration runtime.Object, handle fwk.Handle) (
 	if err := leaveOutCapacities(handle.SharedInformerFactory()); err != nil {
 		return nil, err
 	}
+	if err := leaveOutMade(handle.SharedInformerFactory()); err != nil {
+		return nil, fmt.Errorf("%s: %w", Name, err)
+	}
 	features := feature.NewSchedulerFeaturesFromGates(utilfeature.DefaultFeatureGate)
 	wrapped, err := intree.New(ctx, inTreeArgs, view{handle}, features)
 	if err != nil {
