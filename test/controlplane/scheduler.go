@@ -31,14 +31,15 @@ func ShippedConfig(repository string) (map[string]any, error) {
 }
 
 // StartScheduler runs a scheduler program with a KubeSchedulerConfiguration, in which the way to the API server is set
-// and the rest of clientConnection stays, and waits until it has read the cluster. Its files are named after name.
+// and the rest of clientConnection stays, and waits until it has read the cluster. Several may have one name.
 // Errors: a scheduler that ends or is not ready in time; the end of its log is part of the error.
 func (c *ControlPlane) StartScheduler(ctx context.Context, name, program string, config map[string]any, flags ...string) (*Scheduler, error) {
-	path, err := c.writeSchedulerConfig(name, config)
+	ports, err := FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
-	ports, err := FreePorts(1)
+	name = fmt.Sprintf("%s-%d", name, ports[0])
+	path, err := c.writeSchedulerConfig(name, config)
 	if err != nil {
 		return nil, err
 	}
