@@ -11,7 +11,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -24,7 +23,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/berth-dev/berth/pkg/api/client"
-	"github.com/berth-dev/berth/test/lab/toolchain"
+	"github.com/berth-dev/berth/test/controlplane"
 )
 
 const repository = "../.."
@@ -33,6 +32,7 @@ const repository = "../.."
 type environment struct {
 	dir      string
 	programs map[string]string
+	plane    *controlplane.ControlPlane
 	config   *rest.Config
 	kube     kubernetes.Interface
 	berth    client.Interface
@@ -43,8 +43,8 @@ type environment struct {
 // newEnvironment starts everything; it ends with the test, and with the test process whatever ends that.
 func newEnvironment(t *testing.T) *environment {
 	t.Helper()
-	e := &environment{dir: t.TempDir(), programs: programs(t)}
-	e.startAPIServer(t)
+	e := &environment{dir: t.TempDir()}
+	e.startControlPlane(t)
 	config := rest.CopyConfig(e.config)
 	config.QPS, config.Burst = 500, 1000
 	e.kube = kubernetes.NewForConfigOrDie(config)
@@ -60,36 +60,23 @@ func newEnvironment(t *testing.T) *environment {
 	return e
 }
 
-// programs maps a program's name to its path.
-func programs(t *testing.T) map[string]string {
+// startControlPlane starts etcd and an API server.
+func (e *environment) startControlPlane(t *testing.T) {
 	t.Helper()
-	if dir := os.Getenv("BERTH_BIN_DIR"); dir != "" {
-		paths := map[string]string{}
-		for _, program := range []string{"etcd", "kube-apiserver", "kube-scheduler"} {
-			paths[program] = filepath.Join(dir, program)
-		}
-		return paths
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
+	var err error
+	if e.programs, err = controlplane.Programs(t.Context(), repository, t.Logf); err != nil {
 		t.Fatal(err)
 	}
-	builder := toolchain.Builder{
-		Modules: filepath.Join(repository, "test", "lab", "binaries"), Cache: filepath.Join(cache, "berth", "bin"),
-		Progress: t.Logf,
+	if e.plane, err = controlplane.Start(t.Context(), e.dir, e.programs); err != nil {
+		t.Fatal(err)
 	}
-	paths := map[string]string{}
-	for group, programs := range map[string][]string{"etcd": {"etcd"}, "kubernetes": {"kube-apiserver", "kube-scheduler"}} {
-		i := slices.IndexFunc(toolchain.Groups(), func(g toolchain.Group) bool { return g.Name == group })
-		dir, err := builder.Build(t.Context(), toolchain.Groups()[i])
-		if err != nil {
-			t.Fatal(err)
+	e.config = e.plane.Config
+	t.Cleanup(func() {
+		e.plane.Stop()
+		if t.Failed() {
+			t.Log(e.plane.Logs())
 		}
-		for _, program := range programs {
-			paths[program] = filepath.Join(dir, program)
-		}
-	}
-	return paths
+	})
 }
 
 // apply creates the one object of a manifest.

@@ -4,16 +4,11 @@ package integration
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
+	"github.com/berth-dev/berth/test/controlplane"
 	"github.com/berth-dev/berth/test/lab/toolchain"
 )
 
@@ -24,10 +19,10 @@ const defaultScheduler = "berth-scheduler"
 const stockScheduler = "default-scheduler"
 
 // scheduler is a running scheduler, ours or the stock one.
-type scheduler struct {
-	*process
-	url string
-}
+type scheduler struct{ *controlplane.Scheduler }
+
+// kill is kill -9. It returns when the scheduler has ended.
+func (s *scheduler) kill() { s.Kill() }
 
 // buildScheduler builds cmd/scheduler.
 func (e *environment) buildScheduler(t *testing.T) {
@@ -43,57 +38,44 @@ func (e *environment) buildScheduler(t *testing.T) {
 // Replicas have the same name: one of them leads.
 func (e *environment) startScheduler(t *testing.T, name string) *scheduler {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(repository, "manifests", "scheduler", "config.yaml"))
+	config, err := controlplane.ShippedConfig(repository)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var config map[string]any
-	if err := yaml.Unmarshal(content, &config); err != nil {
-		t.Fatal(err)
-	}
-	config["clientConnection"] = map[string]any{"kubeconfig": e.writeKubeconfig(t)}
 	config["profiles"].([]any)[0].(map[string]any)["schedulerName"] = name
 	election := config["leaderElection"].(map[string]any)
 	election["resourceName"] = name
 	election["leaseDuration"], election["renewDeadline"], election["retryPeriod"] = "3s", "2s", "500ms"
-	if content, err = yaml.Marshal(config); err != nil {
-		t.Fatal(err)
-	}
-	return e.runScheduler(t, "scheduler", name, "--config="+e.write(t, name+".yaml", content))
+	return e.runScheduler(t, "scheduler", name, config)
 }
 
-// startStockScheduler runs kube-scheduler as it is, for pods that name stockScheduler.
+// startStockScheduler runs kube-scheduler as it is, for pods of its name.
 func (e *environment) startStockScheduler(t *testing.T) *scheduler {
 	t.Helper()
-	return e.runScheduler(t, "kube-scheduler", stockScheduler, "--kubeconfig="+e.writeKubeconfig(t), "--leader-elect=false")
+	return e.runScheduler(t, "kube-scheduler", stockScheduler, map[string]any{
+		"apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration",
+		"leaderElection": map[string]any{"leaderElect": false},
+	})
 }
 
-func (e *environment) runScheduler(t *testing.T, program, name string, args ...string) *scheduler {
+func (e *environment) runScheduler(t *testing.T, program, name string, config map[string]any) *scheduler {
 	t.Helper()
-	port := freePort(t)
-	s := &scheduler{url: fmt.Sprintf("https://127.0.0.1:%d", port)}
-	s.process = run(t, e.dir, fmt.Sprintf("%s-%d", name, port), e.programs[program], append(args,
-		"--v=4", "--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
-		"--cert-dir="+filepath.Join(e.dir, fmt.Sprintf("certificates-%d", port)),
-		"--authentication-skip-lookup", "--authorization-always-allow-paths=/healthz,/metrics")...)
-	e.await(t, time.Minute, name+" healthy", func(context.Context) (bool, error) {
-		_, err := s.get("/healthz")
-		return err == nil, nil
+	s, err := e.plane.StartScheduler(t.Context(), name, e.programs[program], config, "--v=4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Log(s.Tail())
+		}
 	})
-	return s
+	return &scheduler{s}
 }
 
 // get reads a page of the scheduler.
 func (s *scheduler) get(path string) (string, error) {
-	httpClient := http.Client{Transport: insecureTransport(), Timeout: 5 * time.Second}
-	response, err := httpClient.Get(s.url + path)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", path, response.Status)
-	}
-	return string(body), err
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return s.Get(ctx, path)
 }
