@@ -54,9 +54,9 @@ func (d *fakeDriver) assertAllPlaced(t *testing.T, name string) {
 func testKilledScheduler(t *testing.T, e *environment) {
 	const name = "killed"
 	d := newFakeDriver(t, e, name)
-	s := e.startScheduler(t, name)
+	s := e.startReplica(t, name)
 	d.burst(t, name, s.kill)
-	e.startScheduler(t, name)
+	e.startReplica(t, name)
 	d.assertAllPlaced(t, name)
 }
 
@@ -64,12 +64,12 @@ func testKilledScheduler(t *testing.T, e *environment) {
 func testLeaderChange(t *testing.T, e *environment) {
 	const name = "replica"
 	d := newFakeDriver(t, e, name)
-	leader := e.startScheduler(t, name)
+	leader := e.startReplica(t, name)
 	e.await(t, 10*time.Second, "the first replica leads", func(ctx context.Context) (bool, error) {
 		lease, err := e.kube.CoordinationV1().Leases("berth-system").Get(ctx, name, metav1.GetOptions{})
 		return err == nil && lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity != "", nil
 	})
-	e.startScheduler(t, name)
+	e.startReplica(t, name)
 	d.burst(t, name, leader.kill)
 	d.assertAllPlaced(t, name)
 }

@@ -34,9 +34,22 @@ func (e *environment) buildScheduler(t *testing.T) {
 }
 
 // startScheduler runs our scheduler for pods with that schedulerName, with the configuration that is shipped. Of it
-// are changed the way to the API server, the names, and the times of leader election, which a test has not got.
-// Replicas have the same name: one of them leads.
+// are changed the way to the API server and the names.
 func (e *environment) startScheduler(t *testing.T, name string) *scheduler {
+	t.Helper()
+	return e.startChanged(t, name, func(map[string]any) {})
+}
+
+// startReplica is startScheduler with times of leader election for those who wait for a change. Of replicas with the
+// same name one leads.
+func (e *environment) startReplica(t *testing.T, name string) *scheduler {
+	t.Helper()
+	return e.startChanged(t, name, func(election map[string]any) {
+		election["leaseDuration"], election["renewDeadline"], election["retryPeriod"] = "4s", "3s", "500ms"
+	})
+}
+
+func (e *environment) startChanged(t *testing.T, name string, change func(election map[string]any)) *scheduler {
 	t.Helper()
 	config, err := controlplane.ShippedConfig(repository)
 	if err != nil {
@@ -45,7 +58,7 @@ func (e *environment) startScheduler(t *testing.T, name string) *scheduler {
 	config["profiles"].([]any)[0].(map[string]any)["schedulerName"] = name
 	election := config["leaderElection"].(map[string]any)
 	election["resourceName"] = name
-	election["leaseDuration"], election["renewDeadline"], election["retryPeriod"] = "3s", "2s", "500ms"
+	change(election)
 	return e.runScheduler(t, "scheduler", name, config)
 }
 
