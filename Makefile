@@ -102,6 +102,10 @@ e2e: $(LAB) ## Real LVM, sidecars and kubelets: the LVM contract, CSI sanity and
 stress: $(LAB) ## Sixty pods of mixed sizes at once in a lab cluster: as they are, with kill -9 in the middle, by the stock scheduler
 	LAB_NAME=stress E2E='-run=^TestStress$$' hack/e2e.sh $(LAB)
 
+.PHONY: oracle
+oracle: $(LAB) ## 500 random volume groups: the layouts' arithmetic against lvcreate on a lab node of its own
+	hack/oracle.sh $(LAB)
+
 .PHONY: bench
 bench: bench-scheduling bench-volumes ## All benchmarks
 

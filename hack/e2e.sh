@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings up a lab cluster with Berth installed, runs what needs real LVM, real sidecars and real kubelets, and takes the
-# cluster down however that ends: the LVM contract on a node's spare disks, CSI sanity against the running services, and
-# the end-to-end tests. With KEEP=1 the cluster stays for a look.
+# cluster down however that ends: the LVM contract and the layouts' arithmetic on a node's spare disks, CSI sanity against
+# the running services, and the end-to-end tests. With KEEP=1 the cluster stays for a look.
 #
 # usage: hack/e2e.sh LAB-PROGRAM
 # E2E: the end-to-end tests to run, as go test's flag; with it they alone run.
@@ -16,6 +16,7 @@ title() { printf '\n── %s (at %dm%02ds)\n' "$1" $((SECONDS / 60)) $((SECONDS
 # The nodes see the host's files as they were at their start: what runs on them is built before.
 title "test programs"
 go test -c -tags lab -o "$bin/lvmcontract.test" ./test/lvmcontract
+go test -c -tags lab -o "$bin/lvmoracle.test" ./test/lvmoracle
 go test -c -tags lab -o "$bin/sanity.test" ./test/sanity
 
 down() { [[ -n ${KEEP:-} ]] || lab down; }
@@ -36,7 +37,7 @@ if [[ -n ${E2E:-} ]]; then
 fi
 
 # Any controller serves, leader or not; its socket is in an emptyDir of its pod, so the suite runs on that pod's node. The
-# contract has node1's spare disks, so a controller elsewhere is taken if there is one.
+# contract and the oracle have node1's spare disks, so a controller elsewhere is taken if there is one.
 read -r node uid < <(lab kubectl get pods --namespace berth-system --selector app.kubernetes.io/component=controller \
 	--output 'jsonpath={range .items[*]}{.spec.nodeName} {.metadata.uid}{"\n"}{end}' | sort --reverse)
 others=$(lab kubectl get nodes --output 'jsonpath={.items[*].metadata.name}' | tr ' ' '\n' | grep --invert-match --line-regexp "$node")
@@ -50,11 +51,13 @@ allocatable() {
 	done
 }
 
-title "LVM contract and CSI sanity on real LVM, side by side on node1 and $node"
+title "CSI sanity on $node; beside it the LVM contract and the layouts on node1; all on real LVM"
 # Disk a is the node's own, b the volume group's.
-lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde "$bin/lvmcontract.test" -test.v -test.timeout 10m \
-	>"$bin/lvmcontract.log" 2>&1 &
-contract=$!
+{
+	lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde "$bin/lvmcontract.test" -test.v -test.timeout 10m &&
+		lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc "$bin/lvmoracle.test" -test.v -test.timeout 20m
+} >"$bin/lvm.log" 2>&1 &
+lvm=$!
 allocatable n false
 kubelet=/var/lib/kubelet
 lab node "$node" -- env \
@@ -64,8 +67,8 @@ lab node "$node" -- env \
 	"$bin/sanity.test" -test.v -test.timeout 15m
 allocatable y true
 passed=0
-wait "$contract" || passed=$?
-cat "$bin/lvmcontract.log"
+wait "$lvm" || passed=$?
+cat "$bin/lvm.log"
 ((passed == 0))
 
 end_to_end -skip='^TestStress$'

@@ -8,7 +8,7 @@ import (
 
 // searchLimit is how many states fitsInAnyOrder looks at before it says no. Volumes of one size and layout are one kind,
 // and what cannot go wrong is not looked into, so that it takes some ten unlike volumes in flight on one volume group,
-// and little room, to reach it: about a millisecond.
+// and little room, to reach it: a few milliseconds.
 const searchLimit = 2000
 
 // fitsInAnyOrder answers whether the promised volumes and the requests can be made in every order, each placed as Place

@@ -83,19 +83,20 @@ func TestFit(t *testing.T) {
 	}
 }
 
-// Past the limit of the search the answer is no, and soon.
+// Ten unlike volumes of four legs on twelve physical volumes: every order succeeds with 80 and more free on each, which
+// takes 11,883 states to see, and with 84 and more, which takes 290.
 func TestFitPastTheLimit(t *testing.T) {
-	var free, sizes []int64
-	for i := range int64(12) {
-		free = append(free, 60+i)
-		sizes = append(sizes, 20+i)
-	}
-	s := space(0, free...)
-	if err := s.Check(of(raid10, sizes...)); !errors.Is(err, lvm.ErrNoSpace) {
-		t.Errorf("error %v, want the search given up", err)
-	}
-	if err := s.Check(of(raid10, sizes[:3]...)); err != nil {
-		t.Errorf("three of them: %v", err)
+	for _, c := range []struct {
+		least   int64
+		wantErr error
+	}{{84, nil}, {80, lvm.ErrNoSpace}} {
+		var free []int64
+		for i := range int64(12) {
+			free = append(free, c.least+i)
+		}
+		if err := space(0, free...).Check(of(raid10, 20, 24, 26, 30, 32, 36, 38, 42, 44, 48)); !errors.Is(err, c.wantErr) {
+			t.Errorf("%d and more free: error %v, want %v", c.least, err, c.wantErr)
+		}
 	}
 }
 

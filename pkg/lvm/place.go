@@ -12,6 +12,10 @@ import (
 // rounds, each taking from every one of the physical volumes as much as the shortest run of extents allows. A linear
 // volume fills all of them but one, which one is LVM's choice, so the next volume is placed from a new report. For what
 // fits afterwards that choice does not matter: it leaves the same numbers, on other physical volumes.
+//
+// Which leg gets which physical volume LVM decides anew in each round where there is parity, or where the first round is
+// used up by RAID metadata. Whoever makes such a volume makes one extent of each leg and extends that, and checks that the
+// legs are apart: docs/design.md, Layouts.
 type Placement struct {
 	SizeBytes       int64
 	PhysicalVolumes []string
