@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +17,13 @@ import (
 )
 
 const benchNodes = 5000
+
+// cpuTime is what the process has used, garbage collection included. It says more than the clock on a busy machine.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
 
 // fleet is a ledger of many nodes with the same number of volumes each, all made, bound and included.
 type fleet struct {
@@ -105,6 +113,7 @@ func BenchmarkDecision(b *testing.B) {
 				names[i] = nodeName(i)
 			}
 			b.ReportAllocs()
+			began := cpuTime()
 			for i := 0; b.Loop(); i++ {
 				d := demand(claim(strconv.Itoa(i), 1))
 				for _, name := range names {
@@ -123,7 +132,7 @@ func BenchmarkDecision(b *testing.B) {
 				f.ObserveClaim(atVersion(d.Claims[0], "", 2), false)
 				f.Unreserve(node, "pod", d)
 			}
-			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/1e3, "ms/pod")
+			b.ReportMetric(float64((cpuTime()-began).Microseconds())/float64(b.N)/1e3, "ms-CPU/pod")
 		})
 	}
 }
@@ -195,9 +204,8 @@ func TestTallyAgreesWithFit(t *testing.T) {
 				t.Errorf("%d and %d GiB: %+v, and the whole way %+v", ssd, hdd, quick, slow)
 			}
 			var t2 tally
-			verdict, ok := f.tallyUp("a", &d, &t2)
-			if !ok && ssd > 0 && hdd > 0 {
-				t.Errorf("%d and %d GiB: sums do not decide: %+v", ssd, hdd, verdict)
+			if fits, ok := f.tallyUp("a", &d, &t2); ssd > 0 && hdd > 0 && (!ok || fits != (quick.Reason == Fits)) {
+				t.Errorf("%d and %d GiB: by sums %t, %t", ssd, hdd, fits, ok)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package capacity
 
 import (
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -54,8 +53,8 @@ func (l *Ledger) bind(claim Claim, id string) {
 	if p.sizeBytes == 0 {
 		p.deviceClass, p.sizeBytes = claim.DeviceClass, claim.SizeBytes
 	}
-	if p.selected = false; !p.placed() {
-		p.bridgedUntil = l.now().Add(bridgeFor)
+	if p.selected = false; !p.made() {
+		p.bridgedUntil = instantOf(l.now().Add(bridgeFor))
 	}
 	l.settle(claim.SelectedNode, id)
 }
@@ -69,8 +68,8 @@ func (l *Ledger) answer(claim Claim, id string) {
 	}
 }
 
-// ForgetClaim follows the deletion of a claim. CreateVolume may be running for it, so its bytes count on until its
-// LogicalVolume speaks for itself or bridgeFor is over.
+// ForgetClaim follows the deletion of a claim. CreateVolume may be running for it, and order once more what was refused,
+// so its bytes count on until its LogicalVolume is Ready or bridgeFor is over.
 func (l *Ledger) ForgetClaim(uid types.UID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,10 +83,10 @@ func (l *Ledger) ForgetClaim(uid types.UID) {
 	}
 	for _, nodeName := range nodes {
 		p := l.node(nodeName).promise(id)
-		if (p.selected || p.reserved()) && !p.placed() {
-			p.bridgedUntil = l.now().Add(bridgeFor)
+		if (p.selected || p.reserved()) && !p.made() {
+			p.bridgedUntil = instantOf(l.now().Add(bridgeFor))
 		}
-		p.selected, p.reservedBy, p.looseUntil = false, nil, time.Time{}
+		p.selected, p.reservedBy, p.looseUntil = false, nil, 0
 		l.settle(nodeName, id)
 	}
 	l.signal()

@@ -13,8 +13,8 @@ func (l *Ledger) Evaluate(nodeName string, demand Demand) Verdict {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var t tally
-	if verdict, ok := l.tallyUp(nodeName, &demand, &t); ok {
-		return verdict
+	if fits, _ := l.tallyUp(nodeName, &demand, &t); fits {
+		return Verdict{}
 	}
 	verdict, _ := l.evaluate(nodeName, demand, nil)
 	return verdict
@@ -25,10 +25,7 @@ func (l *Ledger) Left(nodeName string, demand Demand) (Left, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var t tally
-	if verdict, ok := l.tallyUp(nodeName, &demand, &t); ok {
-		if verdict.Reason != Fits {
-			return Left{}, false
-		}
+	if fits, _ := l.tallyUp(nodeName, &demand, &t); fits {
 		n := l.nodes[nodeName]
 		return Left{Classes: t.left(n, &demand), BeingMade: n.beingMade}, true
 	}

@@ -138,6 +138,7 @@ func (l *Ledger) indexReserved(nodeName, id string, p *promise) {
 
 // indexTimed keeps timed as the node has it. Caller holds mu for writing.
 func (l *Ledger) indexTimed(nodeName string, n *node) {
+	n.countSpecial()
 	if len(n.timed) > 0 || len(n.bars) > 0 {
 		l.timed[nodeName] = struct{}{}
 	} else {
@@ -150,6 +151,8 @@ func (l *Ledger) indexTimed(nodeName string, n *node) {
 func (n *node) recompute() (rose bool) {
 	before := n.left
 	n.left = n.place(nil)
+	n.drawUp()
+	n.countSpecial()
 	for group, space := range n.left {
 		if old, ok := before[group]; !ok || space.OffersMore(old) {
 			rose = true

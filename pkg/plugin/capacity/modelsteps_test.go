@@ -76,9 +76,16 @@ var kinds = []kind{
 		}
 	}},
 	{"list again", 1, func(w *world, a, b uint32) { w.schedulers[int(a)%len(w.schedulers)].relist(b) }},
-	{"time", 12, func(w *world, a, _ uint32) { w.pass(time.Duration(a%4000) * time.Millisecond) }},
+	{"time", 12, func(w *world, a, _ uint32) { w.pass(time.Duration(a%8000) * time.Millisecond) }},
 	{"wake", 6, func(w *world, a, _ uint32) {
 		w.schedulers[int(a)%w.scenario.schedulers].ledger.WakeRound(klog.Logger{})
+	}},
+	{"claim changes", 3, func(w *world, a, _ uint32) {
+		// Somebody writes something else into it.
+		if c := pick(w.claims, a, func(c *simClaim) bool { return !c.deleted }); c != nil {
+			c.write()
+			w.say("claim %s is changed", c.claim.UID)
+		}
 	}},
 	{"delete claim", 3, func(w *world, a, _ uint32) {
 		if c := pick(w.claims, a, func(c *simClaim) bool { return !c.deleted }); c != nil {
@@ -96,7 +103,7 @@ var kinds = []kind{
 			c.reclaim()
 		}
 	}},
-	{"expand", 2, func(w *world, a, b uint32) {
+	{"expand", 4, func(w *world, a, b uint32) {
 		if c := pick(w.open, a, (*simClaim).mayExpand); c != nil {
 			c.expand(size(b))
 		}
@@ -108,7 +115,7 @@ var kinds = []kind{
 		}
 	}},
 	{"object vanishes", 1, func(w *world, a, b uint32) {
-		if c := pick(w.open, a, func(c *simClaim) bool { return c.volume != nil && !c.absent() && c.lost == nil }); c != nil && b%8 == 0 {
+		if c := pick(w.open, a, func(c *simClaim) bool { return c.volume != nil && !c.absent() && c.lost == nil }); c != nil && b%2 == 0 {
 			c.vanish()
 		}
 	}},

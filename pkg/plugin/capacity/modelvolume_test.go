@@ -168,7 +168,8 @@ func (c *simClaim) settled() bool {
 	if c.volume == nil {
 		return c.deleted || c.bound || c.claim.SelectedNode == ""
 	}
-	return c.phase() == v1alpha1.PhaseReady && !c.absent() && !c.growing() && c.bound && !c.deleted
+	// One whose claim points nowhere waits for the claim to come back to it, or for its deletion.
+	return c.phase() == v1alpha1.PhaseReady && !c.absent() && !c.growing() && !c.deleted && (c.bound || c.claim.SelectedNode == "")
 }
 
 func (c *simClaim) growing() bool { return c.volume.Spec.SizeBytes > c.volume.Status.AllocatedBytes }

@@ -29,7 +29,56 @@ type node struct {
 	left map[string]*lvm.Space
 	// beingMade is how many of the promises wait for their volume.
 	beingMade int
+	// offers is left by device class, in one place for Filter, which asks thousands of nodes. special counts what may
+	// make the answer another one for some claims: open and timed promises, and bars.
+	offers  []offer
+	special int
 }
+
+// offer is what a node has for a device class.
+type offer struct {
+	class     string
+	isDefault bool
+	// linear: a volume takes its rounded size from anywhere in the volume group, so that bytes alone decide.
+	linear      bool
+	group       *volumeGroup
+	extentBytes int64
+	// freeBytes is negative when nothing can be made there.
+	freeBytes int64
+}
+
+// offer finds a device class's offer, or nil. An empty class is the node's default.
+func (n *node) offer(class string) *offer {
+	for i := range n.offers {
+		if o := &n.offers[i]; o.class == class || class == "" && o.isDefault {
+			return o
+		}
+	}
+	return nil
+}
+
+// drawUp draws up offers from the node's report and what is left. Caller holds mu for writing.
+func (n *node) drawUp() {
+	n.offers = n.offers[:0]
+	if n.report == nil {
+		return
+	}
+	for class := range n.report.classes {
+		group, ok := n.report.group(class)
+		if !ok {
+			continue
+		}
+		o := offer{class, class == n.report.defaultClass, n.report.sumDecides(class), group, group.space.ExtentSizeBytes, -1}
+		if group.usable {
+			left := n.left[group.name]
+			o.linear, o.freeBytes = o.linear && left.SumDecides(), left.FreeBytes()
+		}
+		n.offers = append(n.offers, o)
+	}
+}
+
+// countSpecial follows a change of what special counts. Caller holds mu for writing.
+func (n *node) countSpecial() { n.special = len(n.open) + len(n.timed) + len(n.bars) }
 
 // node returns a node's entry and makes it if need be. Caller holds mu for writing.
 func (l *Ledger) node(name string) *node {

@@ -2,6 +2,21 @@ package capacity
 
 import "time"
 
+// instant is a moment in nanoseconds since 1970, or 0 for none: a third of a time.Time, in what is kept per volume.
+type instant int64
+
+func instantOf(t time.Time) instant {
+	if t.IsZero() {
+		return 0
+	}
+	return instant(t.UnixNano())
+}
+
+func (i instant) none() bool { return i == 0 }
+
+// before tells whether the instant, and d more, is before t.
+func (i instant) before(t time.Time, d time.Duration) bool { return i+instant(d) < instantOf(t) }
+
 // What the ledger relies on from others. Each is a limit that something enforces or that is far from what is seen.
 const (
 	// clockMargin is what an agent's clock and this host's, or the API server's, may differ by: each may be off by

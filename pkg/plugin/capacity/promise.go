@@ -19,13 +19,13 @@ type promise struct {
 	reservedBy map[types.UID]reservation
 	// looseUntil: a reservation was taken back and its write may still land; looseVersion is the claim's
 	// resourceVersion that the write has.
-	looseUntil   time.Time
+	looseUntil   instant
 	looseVersion uint64
 	// bridgedUntil: the claim is gone or bound, and its LogicalVolume may still be on its way to us.
-	bridgedUntil time.Time
+	bridgedUntil instant
 	// vanished is a LogicalVolume object that went away although the LV may be there and is in no report.
 	vanished   *volume
-	vanishedAt time.Time
+	vanishedAt instant
 
 	// counted is what the promise holds now, indexed whether it is in the ledger's reservedOn.
 	counted counted
@@ -44,25 +44,24 @@ func (p *promise) empty() bool {
 }
 
 // reserved: a reservation, or what an Unreserve left of one, waits for the claim's next event.
-func (p *promise) reserved() bool { return len(p.reservedBy) > 0 || !p.looseUntil.IsZero() }
+func (p *promise) reserved() bool { return len(p.reservedBy) > 0 || !p.looseUntil.none() }
 
 // timed: time alone can end the promise or change what it holds.
 func (p *promise) timed() bool {
-	return p.vanished != nil || !p.looseUntil.IsZero() || !p.bridgedUntil.IsZero()
+	return p.vanished != nil || !p.looseUntil.none() || !p.bridgedUntil.none()
 }
 
 // expire drops what time or the node's report has ended, and tells whether anything was.
 func (p *promise) expire(now time.Time, r *report) bool {
 	changed := false
-	if !p.looseUntil.IsZero() && now.After(p.looseUntil) {
-		p.looseUntil, changed = time.Time{}, true
+	if !p.looseUntil.none() && p.looseUntil.before(now, 0) {
+		p.looseUntil, changed = 0, true
 	}
-	if !p.bridgedUntil.IsZero() && now.After(p.bridgedUntil) {
-		p.bridgedUntil, changed = time.Time{}, true
+	if !p.bridgedUntil.none() && p.bridgedUntil.before(now, 0) {
+		p.bridgedUntil, changed = 0, true
 	}
-	if p.vanished != nil && (now.After(p.vanishedAt.Add(vanishedFor)) ||
-		r != nil && r.observedAt.After(p.vanishedAt.Add(clockMargin))) {
-		p.vanished, p.vanishedAt, changed = nil, time.Time{}, true
+	if p.vanished != nil && (p.vanishedAt.before(now, vanishedFor) || r != nil && p.vanishedAt.before(r.observedAt, clockMargin)) {
+		p.vanished, p.vanishedAt, changed = nil, 0, true
 	}
 	return changed
 }
@@ -87,8 +86,8 @@ func (p *promise) answered(version uint64, here bool) bool {
 			any = true
 		}
 	}
-	if !p.looseUntil.IsZero() && tells(p.looseVersion) {
-		p.looseUntil, any = time.Time{}, true
+	if !p.looseUntil.none() && tells(p.looseVersion) {
+		p.looseUntil, any = 0, true
 	}
 	return any
 }
@@ -96,10 +95,13 @@ func (p *promise) answered(version uint64, here bool) bool {
 // placed: a LogicalVolume orders the volume here, so the claim asks for nothing more.
 func (p *promise) placed() bool { return p.volume != nil && !p.volume.failed }
 
+// made: the LogicalVolume is Ready.
+func (p *promise) made() bool { return p.volume != nil && !p.volume.sizedAt.none() }
+
 // beingMade: the agent has the volume to make, or will have.
 func (p *promise) beingMade() bool {
 	if p.placed() {
-		return !p.volume.absent && p.volume.sizedAt.IsZero()
+		return !p.volume.absent && !p.made()
 	}
 	return p.claimed()
 }
@@ -117,7 +119,7 @@ func (p *promise) speaker() *volume {
 }
 
 // claimed: the claim asks for the volume here, or did.
-func (p *promise) claimed() bool { return p.selected || p.reserved() || !p.bridgedUntil.IsZero() }
+func (p *promise) claimed() bool { return p.selected || p.reserved() || !p.bridgedUntil.none() }
 
 // held is the promise's size, device class and volume group (empty: by class) as far as it still counts. A selected
 // claim counts whether or not its LogicalVolume was refused: the refusal may be of an earlier attempt.
@@ -185,7 +187,7 @@ func (p *promise) includedBytes(id string, group *volumeGroup, observedAt time.T
 	}
 	// A volume that had its size well before the report was taken is in it: on disk and counted, or lost with a
 	// restored backup, wholly or in part, and taking nothing.
-	if !v.sizedAt.IsZero() && observedAt.After(v.sizedAt.Add(clockMargin)) {
+	if !v.sizedAt.none() && v.sizedAt.before(observedAt, clockMargin) {
 		return max(listed, v.allocatedBytes)
 	}
 	if isListed {

@@ -38,6 +38,13 @@ func TestNoGapBetweenSpeakers(t *testing.T) {
 			f.ObserveVolume(of("1", volumeOf(c, "a", v1alpha1.PhaseAccepted, 0)))
 			f.ObserveVolume(of("1", volumeOf(c, "a", v1alpha1.PhaseFailed, 0)))
 		}, 7},
+		{"the claim is deleted while its volume is refused, and its call orders it again", func(f *fixture) {
+			f.ObserveClaim(atVersion(c, "a", 11), false)
+			f.ObserveVolume(of("1", volumeOf(c, "a", v1alpha1.PhaseAccepted, 0)))
+			f.ForgetClaim(c.UID)
+			f.ObserveVolume(of("1", volumeOf(c, "a", v1alpha1.PhaseFailed, 0)))
+			f.ForgetVolume(of("1", volumeOf(c, "a", v1alpha1.PhaseFailed, 0)), true)
+		}, 7},
 		{"reserved again before the first attempt's end was seen", func(f *fixture) {
 			f.ObserveClaim(atVersion(c, "a", 11), false)
 			f.Reserve("a", "pod", demand(atVersion(c, "", 12)))

@@ -85,7 +85,7 @@ func (l *Ledger) Unreserve(nodeName string, podUID types.UID, demand Demand) {
 			l.settle(nodeName, id)
 			continue
 		}
-		p.looseUntil = l.now().Add(looseFor)
+		p.looseUntil = instantOf(l.now().Add(looseFor))
 		p.looseVersion = max(p.looseVersion, r.version)
 		l.settle(nodeName, id)
 	}

@@ -92,10 +92,10 @@ func (l *Ledger) Stats() Stats {
 
 // bury counts what of the promise has gone.
 func (p *promise) bury(stones map[Tombstone]int) {
-	if !p.looseUntil.IsZero() {
+	if !p.looseUntil.none() {
 		stones[TombstoneLoose]++
 	}
-	if !p.bridgedUntil.IsZero() {
+	if !p.bridgedUntil.none() {
 		stones[TombstoneBridged]++
 	}
 	if p.vanished != nil {

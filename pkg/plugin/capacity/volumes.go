@@ -20,7 +20,7 @@ type volume struct {
 	// growthRefused: the agent answered the present size with a refusal, so that no bytes are on their way.
 	growthRefused bool
 	// sizedAt is when this process first saw it Ready with its allocated size.
-	sizedAt time.Time
+	sizedAt instant
 	// formerBytes is what the node's report included of it just before it had its allocated size.
 	formerBytes int64
 }
@@ -36,7 +36,7 @@ func newVolume(object *v1alpha1.LogicalVolume, now time.Time) *volume {
 		growthRefused: object.GrowthRefused(),
 	}
 	if object.Status.Phase == v1alpha1.PhaseReady {
-		v.sizedAt = now
+		v.sizedAt = instantOf(now)
 	}
 	return v
 }
@@ -72,12 +72,12 @@ func (l *Ledger) ObserveVolume(object *v1alpha1.LogicalVolume) {
 		l.refuse(object)
 	}
 	p.volume = v
-	if !v.sizedAt.IsZero() {
+	if !v.sizedAt.none() {
 		// Until then another attempt of the claim's may be meant than the one that the bridge is for.
-		p.bridgedUntil = time.Time{}
+		p.bridgedUntil = 0
 	}
-	if !v.sizedAt.IsZero() || v.failed {
-		p.vanished, p.vanishedAt = nil, time.Time{}
+	if !v.sizedAt.none() || v.failed {
+		p.vanished, p.vanishedAt = nil, 0
 	}
 	l.settle(v.node, id)
 	l.signal()
@@ -87,7 +87,7 @@ func (l *Ledger) ObserveVolume(object *v1alpha1.LogicalVolume) {
 // grown, what the report at hand included before. p has its earlier state.
 func (l *Ledger) inherit(n *node, id string, p *promise, v *volume) {
 	old := p.volume
-	if old.sizedAt.IsZero() || v.sizedAt.IsZero() {
+	if old.sizedAt.none() || v.sizedAt.none() {
 		return
 	}
 	if old.allocatedBytes == v.allocatedBytes && old.group == v.group {
@@ -134,7 +134,7 @@ func (l *Ledger) dropVolume(id, nodeName string, certain bool) {
 	v := p.volume
 	p.volume = nil
 	if v != nil && !v.failed && !(certain && v.endsWithObject()) {
-		p.vanished, p.vanishedAt = v, l.now()
+		p.vanished, p.vanishedAt = v, instantOf(l.now())
 	}
 	l.settle(nodeName, id)
 }

@@ -194,7 +194,7 @@ func (r *round) wakeFor(w *waiter, nodeName string) {
 func (r *round) take(w *waiter, nodeName string) bool {
 	// A sum refuses most without allocating; what was set aside can only add to that.
 	var t tally
-	if verdict, ok := r.tallyUp(nodeName, &w.demand, &t); ok && verdict.Reason != Fits {
+	if fits, ok := r.tallyUp(nodeName, &w.demand, &t); ok && !fits {
 		return false
 	}
 	verdict, wants := r.evaluate(nodeName, w.demand, r.overlays[nodeName])
