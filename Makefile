@@ -107,7 +107,7 @@ oracle: $(LAB) ## 500 random volume groups: the layouts' arithmetic against lvcr
 	hack/oracle.sh $(LAB)
 
 .PHONY: bench
-bench: bench-scheduling bench-volumes ## All benchmarks
+bench: bench-ledger bench-scheduling bench-volumes ## All benchmarks
 
 .PHONY: bench-scheduling
 bench-scheduling: ## Pods placed per second, ours against kube-scheduler; NODES=, PODS=, SCHEDULING_FLAGS= (-help)
