@@ -140,14 +140,18 @@ func (c *cluster) volume(name string) *v1alpha1.LogicalVolume {
 // put stores a LogicalVolume with its status and waits until the controller's cache has it.
 func (c *cluster) put(lv *v1alpha1.LogicalVolume) *v1alpha1.LogicalVolume {
 	c.t.Helper()
-	stored, err := c.api.LogicalVolumes().Create(context.Background(), lv, metav1.CreateOptions{})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	stored.Status = lv.Status
-	if stored, err = c.api.LogicalVolumes().UpdateStatus(context.Background(), stored, metav1.UpdateOptions{}); err != nil {
-		c.t.Fatal(err)
-	}
+	var stored *v1alpha1.LogicalVolume
+	// The agent must not take it for a pending one between the two writes.
+	c.agent.set(func(*testAgent) {
+		var err error
+		if stored, err = c.api.LogicalVolumes().Create(context.Background(), lv, metav1.CreateOptions{}); err != nil {
+			c.t.Fatal(err)
+		}
+		stored.Status = lv.Status
+		if stored, err = c.api.LogicalVolumes().UpdateStatus(context.Background(), stored, metav1.UpdateOptions{}); err != nil {
+			c.t.Fatal(err)
+		}
+	})
 	c.eventually("the cache has "+lv.Name, func() bool {
 		cached, ok := c.controller.watch.cached(lv.Name)
 		return ok && !older(cached, stored)
