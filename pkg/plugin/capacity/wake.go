@@ -170,17 +170,28 @@ func (r *round) keepOffer(w *waiter) {
 	r.busy[w.offer] = true
 }
 
-// consider wakes a pod for the first of the nodes whose space is enough for it besides those before it.
+// consider wakes a pod for the first of the nodes whose space is enough for it besides those before it. One that was
+// woken too short a time ago waits for the next round, and with it all the nodes that would do: the first may be taken
+// by then.
 func (r *round) consider(w *waiter, nodes []*improvement) {
+	early := r.at.Sub(w.wokenAt) < roundPeriod
+	taken := false
 	for _, i := range nodes {
-		if w.seen >= i.tick || !w.demand.mayGoTo(i.node) || !r.take(w, i.node) {
+		if w.seen >= i.tick || !w.demand.mayGoTo(i.node) {
 			continue
 		}
-		r.busy[i.node] = true
-		if r.at.Sub(w.wokenAt) >= roundPeriod {
-			r.wakeFor(w, i.node)
+		if taken {
+			r.busy[i.node] = r.busy[i.node] || r.fits(w, i.node)
+			continue
 		}
-		return
+		if !r.take(w, i.node) {
+			continue
+		}
+		r.busy[i.node], taken = true, true
+		if !early {
+			r.wakeFor(w, i.node)
+			return
+		}
 	}
 }
 
@@ -192,13 +203,8 @@ func (r *round) wakeFor(w *waiter, nodeName string) {
 
 // take sets a pod's demand aside on a node; false when it does not fit besides what was set aside before.
 func (r *round) take(w *waiter, nodeName string) bool {
-	// A sum refuses most without allocating; what was set aside can only add to that.
-	var t tally
-	if fits, ok := r.tallyUp(nodeName, &w.demand, &t); ok && !fits {
-		return false
-	}
-	verdict, wants := r.evaluate(nodeName, w.demand, r.overlays[nodeName])
-	if verdict.Reason != Fits {
+	wants, ok := r.wants(w, nodeName)
+	if !ok {
 		return false
 	}
 	if r.overlays[nodeName] == nil {
@@ -208,6 +214,22 @@ func (r *round) take(w *waiter, nodeName string) bool {
 		r.overlays[nodeName][wants[i].group.name] = wants[i].left()
 	}
 	return true
+}
+
+func (r *round) fits(w *waiter, nodeName string) bool {
+	_, ok := r.wants(w, nodeName)
+	return ok
+}
+
+// wants is what a pod takes of a node; false when it does not fit besides what was set aside before.
+func (r *round) wants(w *waiter, nodeName string) ([]want, bool) {
+	// A sum refuses most without allocating; what was set aside can only add to that.
+	var t tally
+	if fits, decided := r.tallyUp(nodeName, &w.demand, &t); decided && !fits {
+		return nil, false
+	}
+	verdict, wants := r.evaluate(nodeName, w.demand, r.overlays[nodeName])
+	return wants, verdict.Reason == Fits
 }
 
 // finish drops the nodes that were looked at and have nothing more to give, and lets the others queue up again. While

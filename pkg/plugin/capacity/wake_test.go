@@ -240,6 +240,33 @@ func TestWakingIsLimited(t *testing.T) {
 
 // A busy scheduler takes its time. The space of those who were woken is kept for them, so that no others are woken for
 // the same space, until it seems that they will not come.
+// A pod that may not be woken yet, and that two nodes would do for, still has the second when the first is taken.
+func TestWaitingForTheNextRoundKeepsAllNodes(t *testing.T) {
+	f, q := full(t)
+	f.report("b", group("vg-ssd", 1, 0))
+	f.rounds(q, 2)
+	f.await(q, 0, 3)
+	f.report("a", group("vg-ssd", 2, 3))
+	f.WakeRound(klog.Background())
+	f.await(q, 0, 3)
+	f.report("a", group("vg-ssd", 3, 0))
+	f.WakeRound(klog.Background())
+	q.rounds = nil
+
+	f.report("a", group("vg-ssd", 4, 3))
+	f.report("b", group("vg-ssd", 4, 3))
+	f.WakeRound(klog.Background())
+	if len(q.rounds) > 0 {
+		t.Fatalf("woken twice in one second: %v", q.rounds)
+	}
+	f.report("a", group("vg-ssd", 5, 0))
+	f.clock.add(roundPeriod)
+	f.renew()
+	if woken := f.rounds(q, 1); woken != "pod-0" {
+		t.Errorf("woken %q, want pod-0 for the other node", woken)
+	}
+}
+
 func TestNoThunderingHerd(t *testing.T) {
 	f, q := full(t)
 	q.busy = true
