@@ -27,6 +27,7 @@ func TestScheduler(t *testing.T) {
 	}{
 		{"custom resources missing, then there", testCustomResourcesMissing},
 		{"placed by bytes left", testPlacedByBytesLeft},
+		{"burst is shared out", testSharedOut},
 		{"burst at 90 percent is never refused", testBurst},
 		{"claims of a pod are summed", testClaimsSummed},
 		{"over-subscription: K run, the rest wait and are woken", testOverSubscription},
@@ -74,8 +75,8 @@ func testCustomResourcesMissing(t *testing.T, e *environment) {
 	e.deletePod("early-claim", 1)
 }
 
-// The nodes have 10, 20 and 30 GiB. Five times 2 GiB go to the last, which then has 20 as the second has; the sixth
-// may go to either.
+// The nodes have 10, 20 and 30 GiB. One by one, five times 2 GiB go to the last, which then has 20 as the second has; the
+// sixth may go to either.
 func testPlacedByBytesLeft(t *testing.T, e *environment) {
 	d := newFakeDriver(t, e, "left")
 	e.addClass(t, "left", map[string]string{"deviceClass": "left"})
@@ -83,16 +84,35 @@ func testPlacedByBytesLeft(t *testing.T, e *environment) {
 	d.addNode(t, "left-b", 20)
 	d.addNode(t, "left-c", 30)
 	awaitReports(t, e)
+	var count map[string]int
 	for i := range 6 {
 		e.addPod(t, fmt.Sprintf("left-%d", i), "left", "2Gi")
+		count = perNode(e.awaitPlaced(t, "left-", i+1, 30*time.Second))
+		// The scheduler's watch has to tell that the volume is not being made any more.
+		time.Sleep(500 * time.Millisecond)
 	}
-	nodes := e.awaitPlaced(t, "left-", 6, 30*time.Second)
-	count := perNode(nodes)
 	if count["left-c"] < 5 || count["left-a"] > 0 {
 		t.Errorf("pods per node %v, want at least 5 on left-c and none on left-a", count)
 	}
 	if n := d.refusals(); n != 0 {
 		t.Errorf("%d volumes refused, want 0", n)
+	}
+}
+
+// At once, volumes are shared out as the bytes are.
+func testSharedOut(t *testing.T, e *environment) {
+	d := newFakeDriver(t, e, "shared")
+	e.addClass(t, "shared", map[string]string{"deviceClass": "shared"})
+	d.addNode(t, "shared-a", 10)
+	d.addNode(t, "shared-b", 20)
+	d.addNode(t, "shared-c", 30)
+	awaitReports(t, e)
+	for i := range 30 {
+		e.addPod(t, fmt.Sprintf("shared-%02d", i), "shared", "64Mi")
+	}
+	count := perNode(e.awaitPlaced(t, "shared-", 30, 30*time.Second))
+	if count["shared-a"] > 5 || count["shared-c"] < 15 || count["shared-b"] == 0 {
+		t.Errorf("pods per node %v, want about 5, 10 and 15", count)
 	}
 }
 

@@ -90,12 +90,12 @@ const (
 	LayoutUnknown
 	// VolumeGroupUnusable: the agent says that nothing can be made in the volume group.
 	VolumeGroupUnusable
-	// Refused: the agent refused the claim's volume, and no report taken later has come yet.
-	Refused
 	// TooFewBytes: free bytes less promised ones do not suffice.
 	TooFewBytes
 	// TooFewPhysicalVolumes: they do, but too few physical volumes have enough of them for the class's stripes or copies.
 	TooFewPhysicalVolumes
+	// Refused: the agent refused the claim's volume, and no report taken later has come yet.
+	Refused
 )
 
 // Verdict is the answer to a demand on a node.

@@ -67,6 +67,8 @@ type want struct {
 	group    *volumeGroup
 	class    string
 	requests []lvm.Request
+	// barred: one of the claims was refused by the node.
+	barred bool
 	// space is what the volume group offers before.
 	space *lvm.Space
 }
@@ -99,6 +101,12 @@ func (l *Ledger) evaluate(nodeName string, demand Demand, overlay map[string]*lv
 		}
 		if err := w.space.Check(w.requests); err != nil {
 			return w.verdict(err), nil
+		}
+	}
+	// Last: a report that shows why the claim was refused says more.
+	for i := range wants {
+		if w := &wants[i]; w.barred {
+			return Verdict{Reason: Refused, DeviceClass: w.class, VolumeGroup: w.group.name}, nil
 		}
 	}
 	return Verdict{}, wants
@@ -143,17 +151,19 @@ func (n *node) wants(nodeName string, demand Demand, now time.Time) ([]want, map
 			}
 			own[id] = struct{}{}
 		}
-		group, verdict := n.groupFor(&claim, now)
+		group, verdict := n.groupFor(&claim)
 		if group == nil {
 			return nil, nil, verdict
 		}
-		wants = addWant(wants, group, claim.DeviceClass, lvm.Request{SizeBytes: claim.SizeBytes, Layout: n.report.class(claim.DeviceClass).layout})
+		request := lvm.Request{SizeBytes: claim.SizeBytes, Layout: n.report.class(claim.DeviceClass).layout}
+		b, barred := n.bars[claim.UID]
+		wants = addWant(wants, group, claim.DeviceClass, request, barred && b.stands(n.report, now))
 	}
 	return wants, own, Verdict{}
 }
 
 // groupFor is the volume group that a claim's volume would be made in; nil, and why, when it would not.
-func (n *node) groupFor(claim *Claim, now time.Time) (*volumeGroup, Verdict) {
+func (n *node) groupFor(claim *Claim) (*volumeGroup, Verdict) {
 	class := n.report.class(claim.DeviceClass)
 	group, ok := n.report.groups[class.group]
 	if !ok {
@@ -165,20 +175,16 @@ func (n *node) groupFor(claim *Claim, now time.Time) (*volumeGroup, Verdict) {
 	if !group.usable {
 		return nil, Verdict{Reason: VolumeGroupUnusable, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
 	}
-	if len(n.bars) > 0 {
-		if b, ok := n.bars[claim.UID]; ok && b.stands(n.report, now) {
-			return nil, Verdict{Reason: Refused, DeviceClass: claim.DeviceClass, VolumeGroup: group.name}
-		}
-	}
 	return group, Verdict{}
 }
 
-func addWant(wants []want, group *volumeGroup, class string, request lvm.Request) []want {
+func addWant(wants []want, group *volumeGroup, class string, request lvm.Request, barred bool) []want {
 	for i := range wants {
 		if wants[i].group == group {
 			wants[i].requests = append(wants[i].requests, request)
+			wants[i].barred = wants[i].barred || barred
 			return wants
 		}
 	}
-	return append(wants, want{group: group, class: class, requests: []lvm.Request{request}})
+	return append(wants, want{group: group, class: class, requests: []lvm.Request{request}, barred: barred})
 }
