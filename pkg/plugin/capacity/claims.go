@@ -41,7 +41,7 @@ func (l *Ledger) deselect(uid types.UID, id, nodeName string) {
 	n := l.node(nodeName)
 	p := n.promise(id)
 	if _, barred := n.bars[uid]; p.selected && !barred {
-		l.bar(uid, nodeName, l.now())
+		l.bar(uid, nodeName)
 	}
 	p.selected = false
 	l.settle(nodeName, id)

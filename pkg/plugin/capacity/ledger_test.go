@@ -398,7 +398,6 @@ func TestRefusedClaimIsBarred(t *testing.T) {
 	f.report("a", group("vg-ssd", 1, 10))
 	f.clock.add(time.Second)
 	failed := volumeOf(c, "a", v1alpha1.PhaseFailed, 0)
-	failed.CreationTimestamp.Time = f.clock.at
 	f.ObserveVolume(failed)
 	f.wantFree(t, "a", 10, "a refused volume holds nothing")
 	if v := f.Evaluate("a", demand(c)); v.Reason != Refused {

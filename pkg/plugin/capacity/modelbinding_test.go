@@ -99,7 +99,8 @@ func (p *simPod) demand(s *simScheduler) (d Demand, home string, ok bool) {
 			claims = append(claims, e.claim)
 		}
 	}
-	return NewDemand(claims, 3*time.Minute), home, true
+	// Two profiles of one scheduler may differ in this.
+	return NewDemand(claims, time.Duration(3+p.owner)*time.Minute), home, true
 }
 
 func (p *simPod) claimOf(claim Claim) *simClaim {

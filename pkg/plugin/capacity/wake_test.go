@@ -141,7 +141,6 @@ func TestWakeCauses(t *testing.T) {
 		{"a bar's time is up", func(f *fixture) {
 			f.report("a", group("vg-ssd", 1, 10))
 			refused := volumeOf(claim("claim-of-pod-0", 2), "a", v1alpha1.PhaseFailed, 0)
-			refused.CreationTimestamp.Time = f.clock.at
 			f.ObserveVolume(refused)
 		}, func(f *fixture) {
 			f.clock.add(barredFor)
@@ -150,7 +149,6 @@ func TestWakeCauses(t *testing.T) {
 		{"a bar is lifted by a report", func(f *fixture) {
 			f.report("a", group("vg-ssd", 1, 10))
 			refused := volumeOf(claim("claim-of-pod-0", 2), "a", v1alpha1.PhaseFailed, 0)
-			refused.CreationTimestamp.Time = f.clock.at
 			f.ObserveVolume(refused)
 			f.clock.add(clockMargin)
 		}, func(f *fixture) { f.report("a", group("vg-ssd", 1, 10)) }, "pod-0"},
