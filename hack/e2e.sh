@@ -52,10 +52,10 @@ allocatable() {
 }
 
 title "CSI sanity on $node; beside it the LVM contract and the layouts on node1; all on real LVM"
-# Disk a is the node's own, b the volume group's.
+# Disk a is the node's own, b the volume group's. `make oracle` has more cases.
 {
 	lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde "$bin/lvmcontract.test" -test.v -test.timeout 10m &&
-		lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc "$bin/lvmoracle.test" -test.v -test.timeout 20m
+		lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc BERTH_CASES=100 "$bin/lvmoracle.test" -test.v -test.timeout 20m
 } >"$bin/lvm.log" 2>&1 &
 lvm=$!
 allocatable n false

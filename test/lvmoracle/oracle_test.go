@@ -17,11 +17,14 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
-// cases is how many volume groups are tried.
-const cases = 500
+// defaultCases is how many volume groups are tried.
+const defaultCases = 500
 
-// seedVariable repeats a run.
-const seedVariable = "BERTH_SEED"
+// seedVariable repeats a run, casesVariable changes its length.
+const (
+	seedVariable  = "BERTH_SEED"
+	casesVariable = "BERTH_CASES"
+)
 
 // shortOfSpace is how LVM says that it has too little, or on too few physical volumes.
 var shortOfSpace = regexp.MustCompile(`[Ii]nsufficient|must not exceed number of physical volumes|have space available`)
@@ -47,13 +50,8 @@ type oracle struct {
 
 // TestLVMAgrees: what fits is made, and what does not fit is not.
 func TestLVMAgrees(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv(seedVariable); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
+	seed := fromEnvironment(t, seedVariable, uint64(time.Now().UnixNano()))
+	cases := fromEnvironment(t, casesVariable, defaultCases)
 	t.Logf("%s=%d", seedVariable, seed)
 	o := &oracle{group: newGroup(t), random: rand.New(rand.NewPCG(seed, 0)),
 		fits: map[lvm.LayoutType]int{}, refused: map[lvm.LayoutType]int{}, elsewhere: map[lvm.LayoutType]int{}, again: map[lvm.LayoutType]int{}}
@@ -221,4 +219,18 @@ func after(space *lvm.Space, v volume, placement lvm.Placement) *lvm.Space {
 		}
 	}
 	return &left
+}
+
+// fromEnvironment reads a variable of the environment; other is what it means when it is not set.
+func fromEnvironment(t *testing.T, variable string, other uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return other
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
 }
