@@ -9,4 +9,12 @@ type DeviceClass struct {
 	Default bool
 	// Layout is how the class's volumes lie in the volume group.
 	Layout Layout
+	// Encryption is EncryptionLUKS2 or empty; what its header takes is in Layout.OverheadBytes.
+	Encryption string
 }
+
+// EncryptionLUKS2 puts a LUKS2 header of LUKSHeaderBytes before a volume's bytes.
+const EncryptionLUKS2 = "luks2"
+
+// LUKSHeaderBytes is the header that cryptsetup makes by default, both copies and the key slots: cryptsetup-luksFormat(8).
+const LUKSHeaderBytes = 16 << 20

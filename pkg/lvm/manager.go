@@ -13,10 +13,28 @@ type Manager interface {
 	// Errors: context errors; anything else means that nothing is known.
 	Report(ctx context.Context, volumeGroups []string) (Report, error)
 
-	// Create makes a linear LV with Berth's tag and the tags given, active, its signatures wiped, on the physical
-	// volumes given. It is one execution of LVM and does not report.
-	// Errors: ErrNoSpace, ErrExists, ErrNotFound (volume group), ErrUnusable, ErrBusy, ErrHung.
+	// Create makes an LV with Berth's tag and the tags given, active, its signatures wiped, on the physical volumes
+	// given. It is one execution of LVM and does not report; layouts with legs may take more (docs/design.md, Layouts).
+	// Errors: ErrNoSpace, ErrExists, ErrNotFound (volume group or thin pool), ErrUnusable, ErrBusy, ErrHung.
 	Create(ctx context.Context, request CreateRequest) error
+
+	// CreatePool makes a thin pool with Berth's tag, active, that zeroes what it gives out.
+	// Errors: those of Create.
+	CreatePool(ctx context.Context, request PoolRequest) error
+
+	// ExtendPool grows a thin pool's data and metadata to the sizes given; smaller ones are left as they are. The pool
+	// may be anybody's: growing it harms nobody.
+	// Errors: ErrNoSpace, ErrNotFound, ErrUnusable, ErrBusy, ErrHung.
+	ExtendPool(ctx context.Context, request PoolRequest) error
+
+	// Snapshot makes a snapshot of an LV of Berth's with Berth's tag and the tags given, active. It is one execution.
+	// Errors: ErrNoSpace, ErrExists, ErrNotFound (volume group or origin), ErrForeign (origin), ErrUnusable, ErrBusy,
+	// ErrHung.
+	Snapshot(ctx context.Context, request SnapshotRequest) error
+
+	// Tag adds tags to an LV of Berth's. Adding them twice is the same as once.
+	// Errors: ErrNotFound, ErrForeign, ErrBusy, ErrHung.
+	Tag(ctx context.Context, volumeGroup, name string, tags ...string) error
 
 	// Finish adds the ready tag to an LV of Berth's and returns its volume group as it then is, with one execution
 	// of LVM. Finishing twice is the same as once.
@@ -57,23 +75,49 @@ type Report struct {
 	VolumeGroups map[string]VolumeGroup
 }
 
-// CreateRequest asks for a linear LV.
+// CreateRequest asks for an LV.
 type CreateRequest struct {
 	VolumeGroup string
 	// Name is the volume ID.
 	Name string
-	// SizeBytes is a positive multiple of the volume group's extent size.
+	// Layout is how it lies; the zero value is linear.
+	Layout Layout
+	// SizeBytes is a positive multiple of the volume group's extent size times the layout's stripes: Placement.SizeBytes.
 	SizeBytes int64
 	// Tags are added besides TagOwned.
 	Tags []string
-	// PhysicalVolumes are the devices the LV may lie on, as Fit chose them; never empty.
+	// PhysicalVolumes are the devices the LV may lie on, as Place chose them; never empty but for a thin volume.
 	PhysicalVolumes []string
+}
+
+// PoolRequest asks for a thin pool, or for a larger one.
+type PoolRequest struct {
+	VolumeGroup, Name string
+	// SizeBytes and MetadataSizeBytes are multiples of the extent size. With the metadata goes a spare of the same size,
+	// for repairs, one for the whole volume group.
+	SizeBytes, MetadataSizeBytes int64
+	PhysicalVolumes              []string
+	// ErrorWhenFull makes writes to a full pool fail at once, rather than wait for it to grow.
+	ErrorWhenFull bool
+}
+
+// SnapshotRequest asks for a snapshot.
+type SnapshotRequest struct {
+	VolumeGroup, Name string
+	Origin            string
+	// SizeBytes is what the changes since may come to, a multiple of the extent size, on the physical volumes given; 0
+	// for a snapshot of a thin volume, in the same pool.
+	SizeBytes       int64
+	PhysicalVolumes []string
+	Tags            []string
 }
 
 // ExtendRequest asks for a larger LV.
 type ExtendRequest struct {
-	VolumeGroup     string
-	Name            string
+	VolumeGroup string
+	Name        string
+	// Layout is the LV's own, as it was made.
+	Layout          Layout
 	SizeBytes       int64
 	PhysicalVolumes []string
 }

@@ -9,7 +9,12 @@ const (
 	// TagReady is added when the LV is clean and formatted; an LV that carries it is never formatted again.
 	TagReady = "berth.dev/ready"
 	// TagGrow is on an LV that is no volume: its extents are zeroed for a block volume that is to grow (GrowName).
-	TagGrow  = "berth.dev/grow"
+	TagGrow = "berth.dev/grow"
+	// TagSnapshot is on an LV that is a snapshot of another.
+	TagSnapshot = "berth.dev/snapshot"
+	// TagLUKS is added when the LV holds its LUKS header and what belongs inside; without it both are made at the next
+	// stage. With it they are never made again.
+	TagLUKS  = "berth.dev/luks"
 	tagClaim = "berth.dev/claim="
 	tagClass = "berth.dev/class="
 	tagFS    = "berth.dev/fs="

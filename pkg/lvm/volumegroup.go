@@ -20,6 +20,9 @@ type VolumeGroup struct {
 	Refusal         string
 	PhysicalVolumes []PhysicalVolume
 	LogicalVolumes  []LogicalVolume
+	// ThinPools are all of the volume group's, Berth's or not, with VirtualBytes of all volumes in them. The used bytes
+	// are as LVM's two digits of percent tell; ThinPoolStatus of pkg/lvm/dm tells them exactly.
+	ThinPools []ThinPool
 }
 
 // UnknownDevice is what LVM calls a device that it cannot find.
@@ -47,6 +50,14 @@ type LogicalVolume struct {
 	Active bool
 	// Open is true when the device is open: mounted, held or in use by a pod.
 	Open bool
+	// Type is how it is made; of an LV that Berth knows no layout for, LVM's own word.
+	Type LayoutType
+	// ThinPool is the pool of a thin volume. Origin is what a snapshot, thin or thick, is of, while that exists.
+	ThinPool, Origin string
+	// Invalid is true of a thick snapshot that overflowed.
+	Invalid bool
+	// Health is LVM's lv_health_status: empty, or what is wrong with a RAID volume or a pool.
+	Health string
 }
 
 // LogicalVolume finds an LV by name.

@@ -7,9 +7,25 @@ import (
 )
 
 const (
-	claimPrefix = "pvc-"
-	growSuffix  = "-grow"
+	claimPrefix      = "pvc-"
+	growSuffix       = "-grow"
+	snapshotPrefix   = "snapshot-"
+	snapshotIDPrefix = "snap-"
+	copySuffix       = "-copy"
 )
+
+// SnapshotID is the snapshot ID, LogicalVolume name and LV name for a snapshot's name from the orchestrator: snap-<uuid>
+// where that is snapshot-<uuid>, else s-<hash>. LVM keeps names that begin with "snapshot" for itself.
+func SnapshotID(csiName string) string {
+	if uid, ok := strings.CutPrefix(csiName, snapshotPrefix); ok && isUUID(uid) {
+		return snapshotIDPrefix + uid
+	}
+	sum := sha256.Sum256([]byte(csiName))
+	return "s-" + hex.EncodeToString(sum[:16])
+}
+
+// CopyName is the name of the LV that holds a volume's source still while it is copied. No volume ID ends like it.
+func CopyName(volumeID string) string { return volumeID + copySuffix }
 
 // VolumeID is the volume ID, LogicalVolume name and LV name for a name from the orchestrator: the name itself where
 // it is pvc-<uuid>, else v-<hash>. LVM allows fewer than 128 characters, not all that CSI allows, and keeps some

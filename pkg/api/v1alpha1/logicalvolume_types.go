@@ -66,9 +66,58 @@ const (
 	EraseZero EraseMode = "zero"
 )
 
-// LogicalVolumeSpec is the order. All but state and sizeBytes is immutable.
+// VolumeKind is what the LV is for.
+// +kubebuilder:validation:Enum=Volume;Snapshot
+type VolumeKind string
+
+const (
+	// KindVolume is a volume for pods.
+	KindVolume VolumeKind = "Volume"
+	// KindSnapshot is the frozen view of a volume. Nothing mounts it; volumes are restored from it.
+	KindSnapshot VolumeKind = "Snapshot"
+)
+
+// VolumeSource names where a volume's first bytes come from. It is on the same node.
+type VolumeSource struct {
+	// Name is a LogicalVolume: of a snapshot the volume it is taken of, of a volume the snapshot that is restored or
+	// the volume that is cloned.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=100
+	Name string `json:"name"`
+}
+
+// Encryption is what lies between the LV and its file system or pod.
+// +kubebuilder:validation:Enum="";luks2
+type Encryption string
+
+// EncryptionLUKS2 is a LUKS2 header with a key that the kubelet passes at NodeStage. Header and file system are made at
+// the first one: before, nobody has the key.
+const EncryptionLUKS2 Encryption = "luks2"
+
+// QualityOfService limits what each pod that uses the volume reads and writes; 0 is no limit.
+type QualityOfService struct {
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReadIOPS int64 `json:"readIOPS,omitempty"`
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	WriteIOPS int64 `json:"writeIOPS,omitempty"`
+	// ReadBytesPerSecond and WriteBytesPerSecond are bytes a second.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ReadBytesPerSecond int64 `json:"readBytesPerSecond,omitempty"`
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	WriteBytesPerSecond int64 `json:"writeBytesPerSecond,omitempty"`
+}
+
+// LogicalVolumeSpec is the order. All but state, sizeBytes and qos is immutable.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.state != 'Absent' || self.state == 'Absent'",message="state: a volume ordered Absent cannot be brought back"
+// +kubebuilder:validation:XValidation:rule="has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source == oldSelf.source)",message="source is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.mkfsOptions) == has(oldSelf.mkfsOptions) && (!has(self.mkfsOptions) || self.mkfsOptions == oldSelf.mkfsOptions)",message="mkfsOptions is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption) && (!has(self.encryption) || self.encryption == oldSelf.encryption)",message="encryption is immutable"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'Snapshot' || has(self.source)",message="source: a snapshot is of a volume"
 // +kubebuilder:validation:XValidation:rule="has(self.fsType) == has(oldSelf.fsType) && (!has(self.fsType) || self.fsType == oldSelf.fsType)",message="fsType is immutable"
 type LogicalVolumeSpec struct {
 	// NodeName is the node the volume is on.
@@ -81,7 +130,13 @@ type LogicalVolumeSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="deviceClass is immutable"
 	DeviceClass string `json:"deviceClass"`
-	// SizeBytes is the size asked for; the LV is this rounded up to whole extents.
+	// Kind is Volume or Snapshot.
+	// +kubebuilder:default=Volume
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="kind is immutable"
+	// +optional
+	Kind VolumeKind `json:"kind,omitempty"`
+	// SizeBytes is the size asked for; the LV is this rounded up to whole extents. Of a snapshot outside a thin pool it
+	// is what the changes of its volume may come to.
 	// +kubebuilder:validation:Minimum=1
 	SizeBytes int64 `json:"sizeBytes"`
 	// FSType is the file system that the agent makes before the volume is Ready: ext4, xfs or btrfs; empty for a
@@ -89,12 +144,27 @@ type LogicalVolumeSpec struct {
 	// +optional
 	// +kubebuilder:validation:Enum="";ext4;xfs;btrfs
 	FSType string `json:"fsType,omitempty"`
+	// MkfsOptions are given to mkfs besides the agent's own, as lvm.ParseMkfsOptions allows them.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=128
+	MkfsOptions []string `json:"mkfsOptions,omitempty"`
+	// Encryption is luks2 or empty.
+	// +optional
+	Encryption Encryption `json:"encryption,omitempty"`
+	// Source is where the first bytes come from; without it they are erased and formatted.
+	// +optional
+	Source *VolumeSource `json:"source,omitempty"`
+	// QoS may change at any time.
+	// +optional
+	QoS *QualityOfService `json:"qos,omitempty"`
 	// Erase is how the volume's bytes are cleaned before it is Ready.
 	// +kubebuilder:default=none
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="erase is immutable"
 	// +optional
 	Erase EraseMode `json:"erase,omitempty"`
-	// ClaimRef is the claim the volume is made for, as far as it is known.
+	// ClaimRef is the claim the volume is made for, as far as it is known; of a snapshot the VolumeSnapshot.
 	// +optional
 	ClaimRef ClaimReference `json:"claimRef,omitempty"`
 	// State is Present until DeleteVolume (or an operator) sets Absent.
@@ -147,13 +217,19 @@ type LogicalVolumeStatus struct {
 	// VolumeGroup is where the LV is, and the first seqno that includes it at AllocatedBytes.
 	// +optional
 	VolumeGroup VolumeGroupReference `json:"volumeGroup,omitempty"`
+	// SourceBytes is the size of the view that a snapshot gives: a volume restored from it is at least as large.
+	// +optional
+	SourceBytes int64 `json:"sourceBytes,omitempty"`
+	// CopiedBytes is how much of its source a volume holds durably while it is copied.
+	// +optional
+	CopiedBytes int64 `json:"copiedBytes,omitempty"`
 	// Staged is set before the first mount or block publication and never cleared: a staged volume holds data.
 	// +optional
 	Staged bool `json:"staged,omitempty"`
 	// ObservedGeneration is the spec's generation that phase, code and allocatedBytes speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Healthy.
+	// Conditions: Healthy, Redundant, PoolHealthy, SnapshotValid; all but the first only where they apply.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -167,5 +243,15 @@ type VolumeGroupReference struct {
 	Seqno int64  `json:"seqno,omitempty"`
 }
 
-// LogicalVolumeHealthy is false when the LV or its file system is not where Ready said it is.
-const LogicalVolumeHealthy = "Healthy"
+// Condition types of LogicalVolume.
+const (
+	// LogicalVolumeHealthy is false when the LV or its file system is not where Ready said it is.
+	LogicalVolumeHealthy = "Healthy"
+	// LogicalVolumeRedundant, of a volume with copies or parity, is false while a leg is lost or being rebuilt.
+	LogicalVolumeRedundant = "Redundant"
+	// LogicalVolumePoolHealthy, of a thin volume, is false while its pool is nearly full, full or damaged.
+	LogicalVolumePoolHealthy = "PoolHealthy"
+	// LogicalVolumeSnapshotValid, of a snapshot, is false when its changes overflowed it: its bytes are lost. Its message
+	// warns before.
+	LogicalVolumeSnapshotValid = "SnapshotValid"
+)

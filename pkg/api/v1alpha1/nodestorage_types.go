@@ -196,6 +196,9 @@ type DeviceClassStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	OverheadBytes int64 `json:"overheadBytes,omitempty"`
+	// Encryption is that of the class's volumes; empty for none. Its header is in OverheadBytes.
+	// +optional
+	Encryption Encryption `json:"encryption,omitempty"`
 }
 
 // Condition types of NodeStorage.

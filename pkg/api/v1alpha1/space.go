@@ -38,6 +38,7 @@ func NewDeviceClassStatus(class lvm.DeviceClass) DeviceClassStatus {
 		Name: class.Name, VolumeGroup: class.VolumeGroup, Default: class.Default, Layout: LayoutType(layout.Type),
 		Stripes: int32(layout.Stripes), StripeSizeBytes: layout.StripeSizeBytes, Mirrors: int32(layout.Mirrors),
 		ThinPool: layout.ThinPool, OverprovisionPercent: layout.OverprovisionPercent, OverheadBytes: layout.OverheadBytes,
+		Encryption: Encryption(class.Encryption),
 	}
 	if status.Layout == "" {
 		status.Layout = LayoutLinear

@@ -7,6 +7,7 @@
 package fake
 
 import (
+	"reflect"
 	"sync"
 
 	"github.com/berth-dev/berth/pkg/api/client"
@@ -57,7 +58,7 @@ func New() *Client {
 		logicalVolumes: newStore(s, v1alpha1.LogicalVolumesResource.GroupResource(),
 			func() *v1alpha1.LogicalVolume { return &v1alpha1.LogicalVolume{} },
 			copyLogicalVolumeStatus,
-			func(a, b *v1alpha1.LogicalVolume) bool { return a.Spec == b.Spec },
+			func(a, b *v1alpha1.LogicalVolume) bool { return reflect.DeepEqual(a.Spec, b.Spec) },
 			listLogicalVolumes,
 			logicalVolumeField),
 	}
