@@ -18,6 +18,7 @@ import (
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
+	"github.com/berth-dev/berth/pkg/qos"
 )
 
 // Options are the doors of an agent to the world. All are required but where said.
@@ -35,6 +36,8 @@ type Options struct {
 	Resume    func(ctx context.Context, devices []string) (resumed []string, err error)
 	Formatter Formatter
 	Eraser    Eraser
+	// Limit holds the pods that use volumes to the volumes' limits; nil where it is not to be done.
+	Limit func(volumes []qos.Volume) ([]qos.Result, error)
 
 	// Clock measures what goes through Client and Kubernetes.
 	Clock *ClockMeter
@@ -53,6 +56,7 @@ type Agent struct {
 	recents   *recents
 	publisher *publisher
 	volumes   *volumes
+	limits    *limits
 	metrics   *metrics
 
 	volumeInformer  cache.SharedIndexInformer
@@ -89,6 +93,7 @@ func New(options Options) *Agent {
 		written: &written{last: map[string]version{}},
 		orphans: map[string]v1alpha1.OrphanEntry{},
 	}
+	a.limits = newLimits(a.volumes, options.Limit)
 	return a
 }
 
@@ -105,7 +110,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.publisher.insist()
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		a.volumeInformer.RunWithContext, a.storageInformer.RunWithContext, a.publisher.run, a.watchLVM, a.renewLease,
+		a.volumeInformer.RunWithContext, a.storageInformer.RunWithContext, a.publisher.run, a.watchLVM, a.renewLease, a.limits.run,
 	} {
 		parts.Go(func() { part(ctx) })
 	}
@@ -184,6 +189,9 @@ func (a *Agent) watchObjects() error {
 		AddFunc: enqueue, UpdateFunc: func(_, object any) { enqueue(object) }, DeleteFunc: enqueue,
 	})
 	if err != nil {
+		return err
+	}
+	if _, err := a.volumeInformer.AddEventHandler(a.limits.handler()); err != nil {
 		return err
 	}
 	// A NodeStorage that goes, with its Node or by hand, is made again.

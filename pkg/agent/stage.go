@@ -26,6 +26,10 @@ type StageInfo struct {
 	// FSType is the file system that is on the device; empty for a block volume.
 	FSType    string
 	SizeBytes int64
+	// Encrypted is true of a volume that has its file system or bytes inside LUKS2.
+	Encrypted bool
+	// Formatted is true of an encrypted volume whose LUKS header and content were made.
+	Formatted bool
 }
 
 // Stageable says where a volume's device is, after it has marked the volume as staged in the API. For a volume that
@@ -55,7 +59,12 @@ func (v *volumes) stageable(ctx context.Context, volumeID string) (StageInfo, er
 	if err != nil {
 		return StageInfo{}, err
 	}
-	return StageInfo{DevicePath: device, FSType: object.Spec.FSType, SizeBytes: object.Status.AllocatedBytes}, nil
+	info := StageInfo{DevicePath: device, FSType: object.Spec.FSType, SizeBytes: object.Status.AllocatedBytes}
+	info.Encrypted = object.Spec.Encryption == v1alpha1.EncryptionLUKS2
+	if at, ok := v.groups.find(object.Name); ok {
+		info.Formatted = lvm.ParseTags(at.lv.Tags).LUKS
+	}
+	return info, nil
 }
 
 // Unstaged wakes a removal that waits for the volume to be closed.

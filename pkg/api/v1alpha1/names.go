@@ -27,4 +27,5 @@ const (
 	ReasonInsufficientSpace    = "InsufficientSpace"
 	ReasonLogicalVolumeInUse   = "LogicalVolumeInUse"
 	ReasonForeignLogicalVolume = "ForeignLogicalVolume"
+	ReasonLimitsNotApplied     = "LimitsNotApplied"
 )
