@@ -27,4 +27,7 @@ const (
 	ReasonInsufficientSpace    = "InsufficientSpace"
 	ReasonLogicalVolumeInUse   = "LogicalVolumeInUse"
 	ReasonForeignLogicalVolume = "ForeignLogicalVolume"
+	ReasonSnapshotNearlyFull   = "SnapshotNearlyFull"
+	ReasonSnapshotOverflow     = "SnapshotOverflow"
+	ReasonSourceInUse          = "SourceInUse"
 )
