@@ -18,6 +18,7 @@ import (
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
+	"github.com/berth-dev/berth/pkg/lvm/dm"
 )
 
 // Options are the doors of an agent to the world. All are required but where said.
@@ -35,6 +36,10 @@ type Options struct {
 	Resume    func(ctx context.Context, devices []string) (resumed []string, err error)
 	Formatter Formatter
 	Eraser    Eraser
+	Copier    Copier
+	Renewer   Renewer
+	// SnapshotStatus tells how full a thick snapshot is; it must not run LVM.
+	SnapshotStatus func(volumeGroup, snapshot string) (dm.Snapshot, error)
 
 	// Clock measures what goes through Client and Kubernetes.
 	Clock *ClockMeter
@@ -87,6 +92,8 @@ func New(options Options) *Agent {
 		groups: a.groups, config: a.configInForce, formatter: options.Formatter, eraser: options.Eraser, recorder: options.Recorder,
 		publisher: a.publisher, metrics: a.metrics, queue: newQueue(), timings: &timings{began: map[string]time.Time{}},
 		written: &written{last: map[string]version{}},
+		copier:  options.Copier, renewer: options.Renewer, snapshotStatus: options.SnapshotStatus,
+		copies: &copies{turns: map[string]chan struct{}{}}, fullnesses: &fullnesses{of: map[string]fullness{}},
 		orphans: map[string]v1alpha1.OrphanEntry{},
 	}
 	return a
@@ -113,6 +120,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		close(a.started)
 		signal(a.news)
 		parts.Go(func() { a.inspectNews(ctx) })
+		parts.Go(func() { a.volumes.watchSnapshots(ctx) })
 		a.volumes.run(ctx)
 	}
 	parts.Wait()

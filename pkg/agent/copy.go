@@ -21,7 +21,7 @@ func (v *volumes) fill(ctx context.Context, object *v1alpha1.LogicalVolume, at p
 	logger := klog.LoggerWithValues(klog.FromContext(ctx), "volumeID", object.Name, "volumeGroup", at.vg.Name, "source", object.Spec.Source.Name)
 	ctx = klog.NewContext(ctx, logger)
 	if !lvm.ParseTags(at.lv.Tags).Filled {
-		if err := v.copySource(ctx, object, fresh); err != nil {
+		if err := v.copyInTurn(ctx, object, at.vg.Name, fresh); err != nil {
 			return err
 		}
 	}
@@ -42,6 +42,16 @@ func (v *volumes) renew(ctx context.Context, object *v1alpha1.LogicalVolume, vgN
 		return again(codes.Aborted, "", "new identity of %s on %s/%s: %w", object.Spec.FSType, vgName, object.Name, err)
 	}
 	return nil
+}
+
+// copyInTurn waits before the source is held still: what that sets aside fills with every write to the source.
+func (v *volumes) copyInTurn(ctx context.Context, object *v1alpha1.LogicalVolume, vgName string, fresh bool) error {
+	release, err := v.copies.take(ctx, vgName)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return v.copySource(ctx, object, fresh)
 }
 
 // copySource copies all of a volume's source. What an earlier attempt copied between the same two LVs is not copied again.
@@ -65,11 +75,6 @@ func (v *volumes) copySource(ctx context.Context, object *v1alpha1.LogicalVolume
 	if err != nil {
 		return err
 	}
-	release, err := v.copies.take(ctx, to.vg.Name)
-	if err != nil {
-		return err
-	}
-	defer release()
 	request.FromBytes, request.Bytes, request.Synced = progress.copied, bytes, progress.note
 	// What another pair of LVs, or the start of this one, may have left in it must be overwritten.
 	request.Zeroed = readsZeros(to) && (fresh || resumed)

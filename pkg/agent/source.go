@@ -59,8 +59,8 @@ func (v *volumes) admit(object *v1alpha1.LogicalVolume, s source) error {
 		return nil
 	}
 	if encrypted != (object.Spec.Encryption != "") {
-		return refused(codes.InvalidArgument, "", "source %s is encrypted: %t; device class %s is: %t",
-			s.lv.Name, encrypted, object.Spec.DeviceClass, !encrypted)
+		return refused(codes.InvalidArgument, "", "source %s is encrypted: %t; volume %s is to be: %t",
+			s.lv.Name, encrypted, object.Name, !encrypted)
 	}
 	// A block volume may show a file system, and what somebody wrote on one may be a file system: that is theirs to know.
 	if ours, theirs := object.Spec.FSType, s.tags.FSType; ours != "" && theirs != "" && ours != theirs {
