@@ -18,6 +18,7 @@ import (
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
+	"github.com/berth-dev/berth/pkg/lvm/dm"
 	"github.com/berth-dev/berth/pkg/qos"
 )
 
@@ -36,6 +37,10 @@ type Options struct {
 	Resume    func(ctx context.Context, devices []string) (resumed []string, err error)
 	Formatter Formatter
 	Eraser    Eraser
+	Copier    Copier
+	Renewer   Renewer
+	// SnapshotStatus tells how full a thick snapshot is; it must not run LVM.
+	SnapshotStatus func(volumeGroup, snapshot string) (dm.Snapshot, error)
 	// Limit holds the pods that use volumes to the volumes' limits; nil where it is not to be done.
 	Limit func(volumes []qos.Volume) ([]qos.Result, error)
 
@@ -91,6 +96,8 @@ func New(options Options) *Agent {
 		groups: a.groups, config: a.configInForce, formatter: options.Formatter, eraser: options.Eraser, recorder: options.Recorder,
 		publisher: a.publisher, metrics: a.metrics, queue: newQueue(), timings: &timings{began: map[string]time.Time{}},
 		written: &written{last: map[string]version{}},
+		copier:  options.Copier, renewer: options.Renewer, snapshotStatus: options.SnapshotStatus,
+		copies: &copies{turns: map[string]chan struct{}{}}, fullnesses: &fullnesses{of: map[string]fullness{}},
 		orphans: map[string]v1alpha1.OrphanEntry{},
 	}
 	a.limits = newLimits(a.volumes, options.Limit)
@@ -118,6 +125,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		close(a.started)
 		signal(a.news)
 		parts.Go(func() { a.inspectNews(ctx) })
+		parts.Go(func() { a.volumes.watchSnapshots(ctx) })
 		a.volumes.run(ctx)
 	}
 	parts.Wait()

@@ -93,6 +93,8 @@ func (v *volumes) ready(ctx context.Context, volumeID string) (*v1alpha1.Logical
 
 func usable(object *v1alpha1.LogicalVolume) error {
 	switch {
+	case object.Spec.Kind == v1alpha1.KindSnapshot:
+		return fmt.Errorf("%s is a snapshot: %w", object.Name, ErrNotReady)
 	case object.Spec.State == v1alpha1.StateAbsent:
 		return fmt.Errorf("volume %s is ordered to be removed: %w", object.Name, ErrNotReady)
 	case object.Status.Phase != v1alpha1.PhaseReady:
