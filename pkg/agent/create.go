@@ -204,6 +204,10 @@ func (v *volumes) build(ctx context.Context, object *v1alpha1.LogicalVolume, at 
 	device := v.groups.manager.DevicePath(at.vg.Name, object.Name)
 	logger := klog.LoggerWithValues(klog.FromContext(ctx), "volumeID", object.Name, "volumeGroup", at.vg.Name)
 	ctx = klog.NewContext(ctx, logger)
+	if object.Spec.Encryption != "" {
+		// Nobody sees what is below the encryption; what is inside is made at the first stage, when there is a key.
+		return nil
+	}
 	if err := v.eraser.Erase(ctx, device, object.Spec.Erase, at.lv.SizeBytes); err != nil {
 		return again(codes.Aborted, "", "erase %s/%s: %w", at.vg.Name, object.Name, err)
 	}

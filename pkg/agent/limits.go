@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,6 +86,7 @@ func (l *limits) pass(ctx context.Context) (waiting bool) {
 	}
 	limited := map[string]*v1alpha1.LogicalVolume{}
 	var wanted []qos.Volume
+	l.forget(objects)
 	for _, object := range objects {
 		if object.Spec.QoS == nil && !l.imposed[object.Name] || object.Status.Phase != v1alpha1.PhaseReady {
 			continue
@@ -105,6 +107,16 @@ func (l *limits) pass(ctx context.Context) (waiting bool) {
 		l.note(limited[result.ID], result)
 	}
 	return waiting
+}
+
+// forget drops what is remembered of volumes that are gone.
+func (l *limits) forget(objects []*v1alpha1.LogicalVolume) {
+	there := map[string]bool{}
+	for _, object := range objects {
+		there[object.Name] = true
+	}
+	maps.DeleteFunc(l.imposed, func(name string, _ bool) bool { return !there[name] })
+	maps.DeleteFunc(l.told, func(name, _ string) bool { return !there[name] })
 }
 
 func (l *limits) volume(object *v1alpha1.LogicalVolume) qos.Volume {

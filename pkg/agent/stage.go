@@ -60,10 +60,15 @@ func (v *volumes) stageable(ctx context.Context, volumeID string) (StageInfo, er
 		return StageInfo{}, err
 	}
 	info := StageInfo{DevicePath: device, FSType: object.Spec.FSType, SizeBytes: object.Status.AllocatedBytes}
-	info.Encrypted = object.Spec.Encryption == v1alpha1.EncryptionLUKS2
-	if at, ok := v.groups.find(object.Name); ok {
-		info.Formatted = lvm.ParseTags(at.lv.Tags).LUKS
+	if object.Spec.Encryption == "" {
+		return info, nil
 	}
+	// Whether a header may be made is known from the tags alone, and unknown is not yes.
+	at, ok := v.groups.find(object.Name)
+	if !ok {
+		return StageInfo{}, fmt.Errorf("volume %s is in no report of volume group %s: %w", object.Name, object.Status.VolumeGroup.Name, ErrNotReady)
+	}
+	info.Encrypted, info.Formatted = true, lvm.ParseTags(at.lv.Tags).LUKS
 	return info, nil
 }
 
