@@ -100,7 +100,6 @@ func TestStageEncryptedRefuses(t *testing.T) {
 		"no passphrase, new": {false, nil, "", codes.InvalidArgument, []string{`secrets["passphrase"] is missing`}},
 		"wrong passphrase":   {true, nil, "battery staple", codes.InvalidArgument, []string{"passphrase does not open the volume"}},
 		"header lost": {true, func(h *host) {
-			h.crypt.SetHeader("/dev/other", "x", "")
 			info := h.volumes["v-ext4"]
 			info.DevicePath = h.device("v-xfs")
 			h.volumes["v-ext4"] = info

@@ -46,7 +46,7 @@ func TestHeal(t *testing.T) {
 				}
 			}
 			h.mounter.grown = nil
-			if err := errors.Join(steps["stage"](), steps["publish"]()); err != nil || (len(h.mounter.grown) > 0) == tc.want {
+			if err := errors.Join(steps["stage"](), steps["publish"]()); err != nil || len(h.mounter.grown) > 0 {
 				t.Errorf("once more: grown %q, error %v", h.mounter.grown, err)
 			}
 		})
@@ -142,9 +142,7 @@ func TestLostDevice(t *testing.T) {
 		"the device is gone": {
 			prepare: func(h *host, _ chan struct{}) {
 				h.mounter.unmount = func(string) error { return errors.New("input/output error") }
-				if err := os.Remove(h.volumes["v-ext4"].DevicePath); err != nil {
-					h.mounter.unmount = func(string) error { return err }
-				}
+				_ = os.Remove(h.volumes["v-ext4"].DevicePath)
 			},
 			detached: true,
 		},
