@@ -244,7 +244,7 @@ type fakeFormatter struct {
 	respond func(ctx context.Context, name string) error
 }
 
-func (f *fakeFormatter) Format(ctx context.Context, device, _ string, _ bool) error {
+func (f *fakeFormatter) Format(ctx context.Context, device, _ string, _ []string, _ bool) error {
 	name := strings.TrimPrefix(strings.ReplaceAll(filepath.Base(device), "--", "-"), "vg0-")
 	if lv := f.rig.onDisk(name); lv == nil {
 		return errors.New("no such device: " + name)
