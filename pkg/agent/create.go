@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	corev1 "k8s.io/api/core/v1"
@@ -75,6 +76,12 @@ func checkOrder(object *v1alpha1.LogicalVolume) error {
 	spec := object.Spec
 	if spec.FSType == "" && spec.Erase != v1alpha1.EraseZero {
 		return refused(codes.InvalidArgument, "", "erase %q: a block volume shows its bytes and is made with erase %q only", spec.Erase, v1alpha1.EraseZero)
+	}
+	if spec.FSType != "" {
+		// They run as root, so that it is not left to the controller alone what they are.
+		if _, err := lvm.ParseMkfsOptions(spec.FSType, strings.Join(spec.MkfsOptions, " ")); err != nil {
+			return refused(codes.InvalidArgument, "", "%w", err)
+		}
 	}
 	if least, ok := leastBytes[spec.FSType]; ok && spec.SizeBytes < least {
 		return refused(codes.InvalidArgument, "", "%s of %s: the file system takes at least %s", spec.FSType, exactBytes(spec.SizeBytes), exactBytes(least))
@@ -214,7 +221,7 @@ func (v *volumes) build(ctx context.Context, object *v1alpha1.LogicalVolume, at 
 	if object.Spec.FSType == "" {
 		return nil
 	}
-	if err := v.formatter.Format(ctx, device, object.Spec.FSType, !fresh); err != nil {
+	if err := v.formatter.Format(ctx, device, object.Spec.FSType, object.Spec.MkfsOptions, !fresh); err != nil {
 		return again(codes.Aborted, "", "make %s on %s/%s: %w", object.Spec.FSType, at.vg.Name, object.Name, err)
 	}
 	return nil

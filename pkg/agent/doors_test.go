@@ -66,13 +66,17 @@ func TestEraseStops(t *testing.T) {
 
 func TestFormat(t *testing.T) {
 	for _, test := range []struct {
-		fsType string
-		wipe   bool
-		want   [][]string
+		fsType  string
+		options []string
+		wipe    bool
+		want    [][]string
 	}{
-		{"ext4", false, [][]string{{"mkfs.ext4", "-q", "-F", "-m0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", "/dev/d"}}},
-		{"xfs", false, [][]string{{"mkfs.xfs", "-q", "-f", "-K", "/dev/d"}}},
-		{"btrfs", true, [][]string{{"wipefs", "--all", "--quiet", "/dev/d"}, {"mkfs.btrfs", "-q", "-f", "-K", "/dev/d"}}},
+		{"ext4", nil, false, [][]string{{"mkfs.ext4", "-q", "-F", "-m0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", "/dev/d"}}},
+		{"xfs", []string{"-m", "reflink=0"}, false, [][]string{{"mkfs.xfs", "-q", "-f", "-K", "-m", "reflink=0", "/dev/d"}}},
+		{"ext4", []string{"-E", "stride=16", "-m", "1"}, false, [][]string{{
+			"mkfs.ext4", "-q", "-F", "-m0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1,stride=16", "-m", "1", "/dev/d",
+		}}},
+		{"btrfs", nil, true, [][]string{{"wipefs", "--all", "--quiet", "/dev/d"}, {"mkfs.btrfs", "-q", "-f", "-K", "/dev/d"}}},
 	} {
 		t.Run(test.fsType, func(t *testing.T) {
 			var ran [][]string
@@ -85,7 +89,7 @@ func TestFormat(t *testing.T) {
 					}}, command, arguments...)
 				})
 			}
-			if err := (MkfsFormatter{fake}).Format(t.Context(), "/dev/d", test.fsType, test.wipe); err != nil {
+			if err := (MkfsFormatter{fake}).Format(t.Context(), "/dev/d", test.fsType, test.options, test.wipe); err != nil {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(ran, test.want) {
@@ -93,7 +97,7 @@ func TestFormat(t *testing.T) {
 			}
 		})
 	}
-	if err := (MkfsFormatter{&exectesting.FakeExec{}}).Format(t.Context(), "/dev/d", "ntfs", false); err == nil || !strings.Contains(err.Error(), `"ntfs"`) {
+	if err := (MkfsFormatter{&exectesting.FakeExec{}}).Format(t.Context(), "/dev/d", "ntfs", nil, false); err == nil || !strings.Contains(err.Error(), `"ntfs"`) {
 		t.Errorf("ntfs: %v, want a refusal that names it", err)
 	}
 }

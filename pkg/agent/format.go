@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,9 +13,10 @@ import (
 
 // Formatter makes file systems on new volumes.
 type Formatter interface {
-	// Format makes an empty file system of a type (ext4, xfs, btrfs) on a device, whatever is on it. With wipe it
-	// removes old signatures first, for a device that an earlier attempt may have formatted.
-	Format(ctx context.Context, device, fsType string, wipe bool) error
+	// Format makes an empty file system of a type (ext4, xfs, btrfs) on a device, whatever is on it. Options are what
+	// lvm.ParseMkfsOptions returns. With wipe it removes old signatures first, for a device that an earlier attempt may
+	// have formatted.
+	Format(ctx context.Context, device, fsType string, options []string, wipe bool) error
 }
 
 // formatTimeout bounds one mkfs. It is killed then, which only costs a new attempt.
@@ -40,9 +42,8 @@ type MkfsFormatter struct {
 }
 
 // Format implements Formatter.
-func (f MkfsFormatter) Format(ctx context.Context, device, fsType string, wipe bool) error {
-	arguments, ok := mkfsArguments[fsType]
-	if !ok {
+func (f MkfsFormatter) Format(ctx context.Context, device, fsType string, options []string, wipe bool) error {
+	if _, ok := mkfsArguments[fsType]; !ok {
 		return fmt.Errorf("file system %q is not supported", fsType)
 	}
 	ctx, cancel := context.WithTimeout(ctx, formatTimeout)
@@ -52,7 +53,21 @@ func (f MkfsFormatter) Format(ctx context.Context, device, fsType string, wipe b
 			return err
 		}
 	}
-	return f.run(ctx, "mkfs."+fsType, append(append([]string(nil), arguments...), device)...)
+	return f.run(ctx, "mkfs."+fsType, append(argumentsFor(fsType, options), device)...)
+}
+
+// argumentsFor are the agent's own arguments and the options after them: the later holds where both say something. Of
+// several -E mke2fs heeds the last one only, so they are joined.
+func argumentsFor(fsType string, options []string) []string {
+	arguments := slices.Clone(mkfsArguments[fsType])
+	for pair := range slices.Chunk(options, 2) {
+		if own := slices.Index(arguments, pair[0]); own >= 0 && fsType == "ext4" && pair[0] == "-E" {
+			arguments[own+1] += "," + pair[1]
+			continue
+		}
+		arguments = append(arguments, pair...)
+	}
+	return arguments
 }
 
 func (f MkfsFormatter) run(ctx context.Context, command string, arguments ...string) error {

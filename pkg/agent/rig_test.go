@@ -246,7 +246,7 @@ type fakeFormatter struct {
 	respond func(ctx context.Context, name string) error
 }
 
-func (f *fakeFormatter) Format(ctx context.Context, device, _ string, _ bool) error {
+func (f *fakeFormatter) Format(ctx context.Context, device, _ string, _ []string, _ bool) error {
 	name := strings.TrimPrefix(strings.ReplaceAll(filepath.Base(device), "--", "-"), "vg0-")
 	inside, plaintext := strings.CutPrefix(name, "berth-")
 	lv := f.rig.onDisk(inside)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -180,8 +181,20 @@ func (a *testAgent) watch(ctx context.Context) {
 	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { a.reconcile(object.(*v1alpha1.LogicalVolume).DeepCopy()) },
 		UpdateFunc: func(_, object any) { a.reconcile(object.(*v1alpha1.LogicalVolume).DeepCopy()) },
+		DeleteFunc: func(object any) {
+			if gone, ok := object.(*v1alpha1.LogicalVolume); ok && gone.IsSnapshot() {
+				a.retry(gone.Spec.Source.Name)
+			}
+		},
 	})
 	go informer.RunWithContext(ctx)
+}
+
+// retry works on a volume whose snapshot has gone.
+func (a *testAgent) retry(volumeID string) {
+	if lv, err := a.api.LogicalVolumes().Get(context.Background(), volumeID, metav1.GetOptions{}); err == nil {
+		a.reconcile(lv)
+	}
 }
 
 // reconcile takes one step; each step's event brings the next.
@@ -192,6 +205,11 @@ func (a *testAgent) reconcile(lv *v1alpha1.LogicalVolume) {
 		return
 	}
 	switch {
+	case lv.Spec.State == v1alpha1.StateAbsent && a.hasSnapshots(lv):
+		if lv.Status.Code == "FailedPrecondition" && lv.Status.ObservedGeneration == lv.Generation {
+			return
+		}
+		lv.Status.Code, lv.Status.Message, lv.Status.ObservedGeneration = "FailedPrecondition", "it has snapshots", lv.Generation
 	case lv.Spec.State == v1alpha1.StateAbsent:
 		_ = os.Remove(a.device(lv.Name))
 		_ = a.api.LogicalVolumes().Delete(context.Background(), lv.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lv.UID}})
@@ -224,6 +242,9 @@ func (a *testAgent) make(lv *v1alpha1.LogicalVolume) {
 	if err == nil {
 		err = a.truncate(lv.Name, size)
 	}
+	if err == nil && lv.Spec.Source != nil {
+		err = a.takeOver(lv, size)
+	}
 	if err != nil {
 		lv.Status.Phase, lv.Status.Code, lv.Status.Message = v1alpha1.PhaseFailed, "Internal", err.Error()
 		return
@@ -231,6 +252,28 @@ func (a *testAgent) make(lv *v1alpha1.LogicalVolume) {
 	a.seqno++
 	lv.Status.Phase, lv.Status.AllocatedBytes = v1alpha1.PhaseReady, size
 	lv.Status.VolumeGroup = v1alpha1.VolumeGroupReference{Name: "vg", UUID: "vg-uuid", Seqno: a.seqno}
+}
+
+// hasSnapshots says of a volume that snapshots of it are there, which an agent without thin pools removes first.
+func (a *testAgent) hasSnapshots(lv *v1alpha1.LogicalVolume) bool {
+	list, err := a.api.LogicalVolumes().List(context.Background(), metav1.ListOptions{})
+	return err != nil || slices.ContainsFunc(list.Items, func(other v1alpha1.LogicalVolume) bool {
+		return other.IsSnapshot() && other.Spec.Source.Name == lv.Name
+	})
+}
+
+// takeOver checks that the bytes of a source are there and have room.
+func (a *testAgent) takeOver(lv *v1alpha1.LogicalVolume, size int64) error {
+	source, err := a.api.LogicalVolumes().Get(context.Background(), lv.Spec.Source.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if lv.IsSnapshot() {
+		lv.Status.SourceBytes = source.Status.AllocatedBytes
+	} else if view := viewBytes(source); size < view {
+		return fmt.Errorf("%d bytes do not hold the %d of %s", size, view, source.Name)
+	}
+	return nil
 }
 
 func (a *testAgent) device(volumeID string) string { return filepath.Join(a.directory, volumeID) }

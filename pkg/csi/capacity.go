@@ -76,7 +76,9 @@ func requestOf(report *v1alpha1.NodeStorage, group *v1alpha1.VolumeGroupStatus, 
 	request := lvm.Request{IncludedBytes: includedBytes(group, lv)}
 	// The layout of a class that is not served any more is not known; what such a volume grows by is linear at least.
 	if class, ok := classOf(report, lv.Spec.DeviceClass); ok {
-		request.Layout = class.VolumeLayout()
+		if request.Layout = class.VolumeLayout(); lv.IsSnapshot() {
+			request.Layout = request.Layout.Snapshot()
+		}
 	}
 	request.SizeBytes = max(lv.Spec.SizeBytes, lv.Status.AllocatedBytes-request.Layout.OverheadBytes)
 	return request

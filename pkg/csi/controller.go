@@ -97,6 +97,10 @@ func (c *Controller) ControllerGetCapabilities(context.Context, *csi.ControllerG
 		csi.ControllerServiceCapability_RPC_LIST_VOLUMES,
 		csi.ControllerServiceCapability_RPC_GET_CAPACITY,
 		csi.ControllerServiceCapability_RPC_EXPAND_VOLUME,
+		csi.ControllerServiceCapability_RPC_CLONE_VOLUME,
+		csi.ControllerServiceCapability_RPC_CREATE_DELETE_SNAPSHOT,
+		csi.ControllerServiceCapability_RPC_LIST_SNAPSHOTS,
+		csi.ControllerServiceCapability_RPC_MODIFY_VOLUME,
 		csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
 	} {
 		response.Capabilities = append(response.Capabilities, &csi.ControllerServiceCapability{
@@ -115,7 +119,7 @@ func (c *Controller) ValidateVolumeCapabilities(ctx context.Context, request *cs
 	if len(request.GetVolumeCapabilities()) == 0 {
 		return nil, fmt.Errorf("volume_capabilities %w", errMissing)
 	}
-	lv, err := c.find(ctx, request.GetVolumeId())
+	lv, err := c.findVolume(ctx, request.GetVolumeId())
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +135,8 @@ func (c *Controller) ValidateVolumeCapabilities(ctx context.Context, request *cs
 
 // supports says why a volume cannot be used in the way asked for; nil if it can.
 func supports(lv *v1alpha1.LogicalVolume, request *csi.ValidateVolumeCapabilitiesRequest) error {
-	if len(request.GetMutableParameters()) > 0 {
-		return fmt.Errorf("%w mutable_parameters: not supported", errInvalid)
+	if _, err := lvm.ParseMutableParameters(request.GetMutableParameters()); err != nil {
+		return err
 	}
 	parameters, err := lvm.ParseParameters(request.GetParameters())
 	if err != nil {
@@ -161,7 +165,25 @@ func checkAccess(fsType string, used access) error {
 	return nil
 }
 
-// find reads a volume from the API server, not from the cache: an answer that it is not there must be true.
+// findVolume finds a volume, and findSnapshot a snapshot; neither takes the one for the other.
+// Errors: lvm.ErrNotFound, apiFailure.
+func (c *Controller) findVolume(ctx context.Context, volumeID string) (*v1alpha1.LogicalVolume, error) {
+	lv, err := c.find(ctx, volumeID)
+	if err == nil && lv.IsSnapshot() {
+		return nil, fmt.Errorf("volume %s: a snapshot has that name: %w", volumeID, lvm.ErrNotFound)
+	}
+	return lv, err
+}
+
+func (c *Controller) findSnapshot(ctx context.Context, snapshotID string) (*v1alpha1.LogicalVolume, error) {
+	lv, err := c.find(ctx, snapshotID)
+	if err == nil && !lv.IsSnapshot() {
+		return nil, fmt.Errorf("snapshot %s: a volume has that name: %w", snapshotID, lvm.ErrNotFound)
+	}
+	return lv, err
+}
+
+// find reads an object from the API server, not from the cache: an answer that it is not there must be true.
 // Errors: lvm.ErrNotFound, apiFailure.
 func (c *Controller) find(ctx context.Context, volumeID string) (*v1alpha1.LogicalVolume, error) {
 	if err := checkVolumeID(volumeID); err != nil {

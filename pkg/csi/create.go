@@ -51,7 +51,8 @@ func (c *Controller) CreateVolume(ctx context.Context, request *csi.CreateVolume
 	if err != nil {
 		return nil, err
 	}
-	lv, err = c.awaitReady(ctx, follower, o, lv)
+	named := func(ctx context.Context) (bool, error) { return c.persistentVolumeExists(ctx, o.csiName) }
+	lv, err = c.awaitReady(ctx, follower, lv, named)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,8 @@ func (c *Controller) CreateVolume(ctx context.Context, request *csi.CreateVolume
 func created(lv *v1alpha1.LogicalVolume) *csi.CreateVolumeResponse {
 	return &csi.CreateVolumeResponse{Volume: &csi.Volume{
 		VolumeId:      lv.Name,
-		CapacityBytes: lv.Status.AllocatedBytes,
+		CapacityBytes: lv.UsableBytes(),
+		ContentSource: contentSource(sourceOf(lv)),
 		VolumeContext: map[string]string{
 			contextDeviceClass: lv.Spec.DeviceClass,
 			contextVolumeGroup: lv.Status.VolumeGroup.Name,
@@ -77,7 +79,7 @@ func topologyOf(nodeName string) *csi.Topology {
 }
 
 // ensure returns the LogicalVolume for an order, made now or found compatible.
-// Errors: those of place and reuse, errPending, apiFailure.
+// Errors: those of sourceFor, place and reuse, errPending, apiFailure.
 func (c *Controller) ensure(ctx context.Context, o *order) (*v1alpha1.LogicalVolume, error) {
 	if _, ok := c.watch.cached(o.volumeID); !ok {
 		lv, err := c.create(ctx, o)
@@ -85,7 +87,7 @@ func (c *Controller) ensure(ctx context.Context, o *order) (*v1alpha1.LogicalVol
 			return lv, err
 		}
 	}
-	lv, err := c.find(ctx, o.volumeID)
+	lv, err := c.findVolume(ctx, o.volumeID)
 	if errors.Is(err, lvm.ErrNotFound) {
 		return c.create(ctx, o)
 	}
@@ -103,7 +105,11 @@ func (c *Controller) ensure(ctx context.Context, o *order) (*v1alpha1.LogicalVol
 }
 
 func (c *Controller) create(ctx context.Context, o *order) (*v1alpha1.LogicalVolume, error) {
-	report, class, err := c.place(o)
+	source, err := c.sourceFor(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	report, class, err := c.place(o, source)
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +117,14 @@ func (c *Controller) create(ctx context.Context, o *order) (*v1alpha1.LogicalVol
 	if group, ok := groupOf(report, class.VolumeGroup); ok {
 		extentBytes = group.ExtentSizeBytes
 	}
+	if err := o.fitSource(source, class, extentBytes); err != nil {
+		return nil, err
+	}
 	size, err := o.fitLimit(extentBytes)
 	if err != nil {
 		return nil, err
 	}
-	lv, err := c.volumes.Create(ctx, o.object(report.Name, class.Name, size), metav1.CreateOptions{})
+	lv, err := c.volumes.Create(ctx, o.object(report.Name, class, size), metav1.CreateOptions{})
 	if err != nil {
 		return nil, apiError(err, "create LogicalVolume %s", o.volumeID)
 	}
@@ -165,18 +174,19 @@ func (c *Controller) relocate(ctx context.Context, o *order, lv *v1alpha1.Logica
 	return fmt.Errorf("volume %s is being removed from node %s: %w", lv.Name, lv.Spec.NodeName, errPending)
 }
 
-// awaitReady waits until the agent has made the volume. It may withdraw the object until the agent accepts it.
+// awaitReady waits until the agent has made the volume or snapshot. It may withdraw the object until the agent accepts
+// it. named says whether an object of the orchestrator's names it; it is asked of the API server.
 // Errors: the agent's refusal with its code, errNoNode (node or agent gone), errPending, context errors.
-func (c *Controller) awaitReady(ctx context.Context, follower *follower, o *order, lv *v1alpha1.LogicalVolume) (*v1alpha1.LogicalVolume, error) {
+func (c *Controller) awaitReady(ctx context.Context, follower *follower, lv *v1alpha1.LogicalVolume, named func(context.Context) (bool, error)) (*v1alpha1.LogicalVolume, error) {
 	patience := time.NewTicker(c.agentPatience)
 	defer patience.Stop()
 	for {
 		last, gone := follower.last(lv)
 		switch {
 		case gone:
-			return nil, fmt.Errorf("volume %s: its LogicalVolume was deleted while it was being made: %w", lv.Name, errPending)
+			return nil, fmt.Errorf("%s: its LogicalVolume was deleted while it was being made: %w", noun(lv), errPending)
 		case last.Spec.State == v1alpha1.StateAbsent:
-			return nil, fmt.Errorf("volume %s was ordered away while it was being made: %w", lv.Name, errPending)
+			return nil, fmt.Errorf("%s was ordered away while it was being made: %w", noun(lv), errPending)
 		case last.Status.Phase == v1alpha1.PhaseReady:
 			return last, nil
 		case last.Status.Phase == v1alpha1.PhaseFailed:
@@ -188,7 +198,7 @@ func (c *Controller) awaitReady(ctx context.Context, follower *follower, o *orde
 		case <-follower.changed:
 		case <-patience.C:
 			// Not a poll of the volume: its agent is looked at while it leaves the volume lying.
-			if err := c.giveUp(ctx, o, last); err != nil {
+			if err := c.giveUp(ctx, last, named); err != nil {
 				return nil, err
 			}
 		}
@@ -205,15 +215,15 @@ func (c *Controller) refused(ctx context.Context, lv *v1alpha1.LogicalVolume) er
 }
 
 // giveUp withdraws a volume that no agent will make: its node is gone, or its agent has fallen silent before it
-// accepted. Once accepted a volume is the agent's, unless the node is gone and no PersistentVolume was made of it.
+// accepted. Once accepted a volume is the agent's, unless the node is gone and nothing names it.
 // Errors: errNoNode when it was withdrawn; nil means go on waiting.
-func (c *Controller) giveUp(ctx context.Context, o *order, lv *v1alpha1.LogicalVolume) error {
+func (c *Controller) giveUp(ctx context.Context, lv *v1alpha1.LogicalVolume, named func(context.Context) (bool, error)) error {
 	logger := klog.FromContext(ctx)
 	state, err := c.agentState(ctx, lv.Spec.NodeName)
 	if err == nil && state.nodeGone && lv.Status.Phase != v1alpha1.PhasePending {
-		var named bool
-		named, err = c.persistentVolumeExists(ctx, o.csiName)
-		state.dead = state.dead && !named
+		var isNamed bool
+		isNamed, err = named(ctx)
+		state.dead = state.dead && !isNamed
 	}
 	if err != nil {
 		// Nothing is known; the next tick asks again.
@@ -228,12 +238,12 @@ func (c *Controller) giveUp(ctx context.Context, o *order, lv *v1alpha1.LogicalV
 	} else if err != nil {
 		return err
 	}
-	return fmt.Errorf("volume %s: %s: %w", lv.Name, state.reason, errNoNode)
+	return fmt.Errorf("%s: %s: %w", noun(lv), state.reason, errNoNode)
 }
 
 // waitedInVain says what a call waited for when its time was up.
 func waitedInVain(ctx context.Context, lv *v1alpha1.LogicalVolume, what string) error {
-	text := fmt.Sprintf("volume %s %s", lv.Name, what)
+	text := noun(lv) + " " + what
 	switch {
 	case lv.Status.Message != "":
 		text += fmt.Sprintf("; node %s says: %s: %s", lv.Spec.NodeName, lv.Status.Code, lv.Status.Message)
@@ -241,4 +251,12 @@ func waitedInVain(ctx context.Context, lv *v1alpha1.LogicalVolume, what string) 
 		text += fmt.Sprintf("; the agent of node %s has not taken it", lv.Spec.NodeName)
 	}
 	return fmt.Errorf("%s: %w", text, ctx.Err())
+}
+
+// noun names a volume or snapshot in messages.
+func noun(lv *v1alpha1.LogicalVolume) string {
+	if lv.IsSnapshot() {
+		return "snapshot " + lv.Name
+	}
+	return "volume " + lv.Name
 }

@@ -3,6 +3,7 @@ package csi
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -43,10 +44,11 @@ func TestCreateVolume(t *testing.T) {
 		t.Errorf("topology %v", volume.GetAccessibleTopology())
 	}
 	want := v1alpha1.LogicalVolumeSpec{
-		NodeName: "node-1", DeviceClass: "ssd", SizeBytes: gib + 1, FSType: "ext4", Erase: v1alpha1.EraseNone, State: v1alpha1.StatePresent,
+		NodeName: "node-1", DeviceClass: "ssd", Kind: v1alpha1.KindVolume, SizeBytes: gib + 1, FSType: "ext4",
+		Erase: v1alpha1.EraseNone, State: v1alpha1.StatePresent,
 		ClaimRef: v1alpha1.ClaimReference{Namespace: "shop", Name: "data-0", UID: testUID},
 	}
-	if spec := c.volume(testName).Spec; spec != want {
+	if spec := c.volume(testName).Spec; !reflect.DeepEqual(spec, want) {
 		t.Errorf("spec %+v, want %+v", spec, want)
 	}
 }
@@ -132,12 +134,13 @@ func TestCreateVolumeRefusesRequests(t *testing.T) {
 		"mount group": {func(r *csi.CreateVolumeRequest) {
 			r.VolumeCapabilities[0].GetMount().VolumeMountGroup = "users"
 		}, invalid, []string{"volume_mount_group"}},
-		"clone": {func(r *csi.CreateVolumeRequest) {
+		"source of no kind": {func(r *csi.CreateVolumeRequest) {
 			r.VolumeContentSource = &csi.VolumeContentSource{}
-		}, invalid, []string{"volume_content_source", "not supported"}},
-		"mutable parameters": {func(r *csi.CreateVolumeRequest) {
+		}, invalid, []string{"volume_content_source.type is missing"}},
+		"unknown mutable parameter": {func(r *csi.CreateVolumeRequest) {
 			r.MutableParameters = map[string]string{"iops": "5"}
-		}, invalid, []string{"mutable_parameters"}},
+		}, invalid, []string{"iops", "readIOPS"}},
+		"mkfs option":       {parameter("mkfsOptions", "-d /etc"), invalid, []string{"mkfs.ext4 -d"}},
 		"unknown parameter": {parameter("colour", "red"), invalid, []string{"colour", "deviceClass"}},
 		"block without zeroing": {func(r *csi.CreateVolumeRequest) {
 			r.VolumeCapabilities[0] = blockCapability()
@@ -431,7 +434,7 @@ func TestPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			node, _, err := c.controller.place(o)
+			node, _, err := c.controller.place(o, nil)
 			wantCode(t, err, tc.code)
 			if err == nil && node.Name != tc.want {
 				t.Errorf("placed on %s, want %s", node.Name, tc.want)

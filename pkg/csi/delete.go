@@ -3,8 +3,10 @@ package csi
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
@@ -13,6 +15,9 @@ import (
 // DeleteVolume implements csi.ControllerServer: it orders the volume Absent and waits until the agent has removed the
 // LV and then the object. A volume that is still open is removed at its unstage, which may come later: nothing makes
 // the orchestrator unstage first.
+//
+// A volume that has snapshots outside a thin pool cannot go before them: FailedPrecondition tells so at once. The order
+// stands, and the agent removes the volume after the last of them.
 //
 // The volume of a node that is gone for good stays until the janitor has seen the node gone for its grace.
 func (c *Controller) DeleteVolume(ctx context.Context, request *csi.DeleteVolumeRequest) (*csi.DeleteVolumeResponse, error) {
@@ -32,7 +37,7 @@ func (c *Controller) DeleteVolume(ctx context.Context, request *csi.DeleteVolume
 	follower := c.watch.follow(request.GetVolumeId())
 	defer follower.stop()
 
-	lv, err := c.find(ctx, request.GetVolumeId())
+	lv, err := c.findVolume(ctx, request.GetVolumeId())
 	if err == nil {
 		err = c.remove(ctx, follower, lv)
 	}
@@ -62,12 +67,17 @@ func (c *Controller) remove(ctx context.Context, follower *follower, lv *v1alpha
 }
 
 // awaitGone waits until an object is deleted.
-// Errors: context errors, with what the agent says.
+// Errors: context errors, with what the agent says; ErrPrecondition when the agent waits for something that only other
+// calls can bring about.
 func (c *Controller) awaitGone(ctx context.Context, follower *follower, lv *v1alpha1.LogicalVolume) error {
 	for {
 		last, gone := follower.last(lv)
-		if gone {
+		switch {
+		case gone:
 			return nil
+		case last.Spec.State == v1alpha1.StateAbsent && last.Status.ObservedGeneration == last.Generation &&
+			last.Status.Code == codes.FailedPrecondition.String():
+			return fmt.Errorf("%s is removed later: %w: %s", noun(last), ErrPrecondition, last.Status.Message)
 		}
 		select {
 		case <-ctx.Done():

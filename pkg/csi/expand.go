@@ -40,13 +40,13 @@ func (c *Controller) ControllerExpandVolume(ctx context.Context, request *csi.Co
 		return nil, err
 	}
 	wanted := request.GetCapacityRange().GetRequiredBytes()
-	if lv.Status.AllocatedBytes < wanted {
+	if lv.UsableBytes() < wanted {
 		if lv, err = c.expand(ctx, follower, lv, wanted); err != nil {
 			return nil, err
 		}
 	}
 	return &csi.ControllerExpandVolumeResponse{
-		CapacityBytes: lv.Status.AllocatedBytes,
+		CapacityBytes: lv.UsableBytes(),
 		// The file system grows where it is mounted; a block volume needs nothing.
 		NodeExpansionRequired: lv.Spec.FSType != "",
 	}, nil
@@ -65,7 +65,7 @@ func checkExpand(request *csi.ControllerExpandVolumeRequest) error {
 // expandable reads the volume and checks it against the request.
 // Errors: lvm.ErrNotFound, errPending, ErrPrecondition, errInvalid, errRange.
 func (c *Controller) expandable(ctx context.Context, request *csi.ControllerExpandVolumeRequest) (*v1alpha1.LogicalVolume, error) {
-	lv, err := c.find(ctx, request.GetVolumeId())
+	lv, err := c.findVolume(ctx, request.GetVolumeId())
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,8 @@ func (c *Controller) expandable(ctx context.Context, request *csi.ControllerExpa
 			return nil, fmt.Errorf("%w volume_capability: %w", errInvalid, err)
 		}
 	}
-	if limit := request.GetCapacityRange().GetLimitBytes(); limit > 0 && lv.Status.AllocatedBytes > limit {
-		return nil, fmt.Errorf("%w: volume %s has %d bytes, the limit is %d", errRange, lv.Name, lv.Status.AllocatedBytes, limit)
+	if limit := request.GetCapacityRange().GetLimitBytes(); limit > 0 && lv.UsableBytes() > limit {
+		return nil, fmt.Errorf("%w: volume %s has %d bytes, the limit is %d", errRange, lv.Name, lv.UsableBytes(), limit)
 	}
 	return lv, nil
 }
@@ -102,7 +102,7 @@ func (c *Controller) expand(ctx context.Context, follower *follower, lv *v1alpha
 		switch {
 		case gone || last.Spec.State == v1alpha1.StateAbsent:
 			return nil, fmt.Errorf("volume %s is being removed: %w", lv.Name, ErrPrecondition)
-		case last.Status.AllocatedBytes >= wanted:
+		case last.UsableBytes() >= wanted:
 			return last, nil
 		case last.GrowthRefused() && last.Generation == lv.Generation:
 			return c.revert(ctx, last, wanted)
@@ -119,8 +119,8 @@ func (c *Controller) expand(ctx context.Context, follower *follower, lv *v1alpha
 // back, so that the agent sees a new generation and answers anew.
 func (c *Controller) resize(ctx context.Context, lv *v1alpha1.LogicalVolume, wanted int64) (*v1alpha1.LogicalVolume, error) {
 	var err error
-	if lv.GrowthRefused() && lv.Spec.SizeBytes > lv.Status.AllocatedBytes {
-		if lv, err = c.setSize(ctx, lv, lv.Status.AllocatedBytes); err != nil {
+	if lv.GrowthRefused() && lv.Spec.SizeBytes > lv.UsableBytes() {
+		if lv, err = c.setSize(ctx, lv, lv.UsableBytes()); err != nil {
 			return nil, err
 		}
 	}
@@ -141,21 +141,21 @@ func (c *Controller) setSize(ctx context.Context, lv *v1alpha1.LogicalVolume, si
 // the answer.
 func (c *Controller) revert(ctx context.Context, lv *v1alpha1.LogicalVolume, wanted int64) (*v1alpha1.LogicalVolume, error) {
 	message := lv.Status.Message
-	if _, err := c.setSize(ctx, lv, lv.Status.AllocatedBytes); errors.Is(err, errChanged) {
+	if _, err := c.setSize(ctx, lv, lv.UsableBytes()); errors.Is(err, errChanged) {
 		if lv, err = c.find(ctx, lv.Name); err != nil {
 			return nil, err
 		}
-		if lv.Status.AllocatedBytes >= wanted {
+		if lv.UsableBytes() >= wanted {
 			return lv, nil
 		}
 		return nil, fmt.Errorf("volume %s: %w", lv.Name, errChanged)
 	} else if err != nil {
 		return nil, err
 	}
-	klog.FromContext(ctx).V(2).Info("Took a refused expansion back", "volumeID", lv.Name, "wantedBytes", wanted, "allocatedBytes", lv.Status.AllocatedBytes)
+	klog.FromContext(ctx).V(2).Info("Took a refused expansion back", "volumeID", lv.Name, "wantedBytes", wanted, "usableBytes", lv.UsableBytes())
 	if code := parseCode(lv.Status.Code); code == codes.InvalidArgument || code == codes.FailedPrecondition {
 		return nil, status.Error(code, message)
 	}
 	// Whatever the agent calls a lack of space: OutOfRange is the one that lets the user ask for less.
-	return nil, fmt.Errorf("volume %s of %d bytes to %d: %w: %s", lv.Name, lv.Status.AllocatedBytes, wanted, errNoGrowth, message)
+	return nil, fmt.Errorf("volume %s of %d bytes to %d: %w: %s", lv.Name, lv.UsableBytes(), wanted, errNoGrowth, message)
 }

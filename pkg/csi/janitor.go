@@ -60,6 +60,9 @@ type JanitorOptions struct {
 //   - An object of a node that is gone is deleted when no PersistentVolume names it, or its removal was ordered:
 //     nobody is left to carry out the order, and PersistentVolume and object would wait for each other.
 //
+// A snapshot that was accepted goes by an order only, whatever its node: what names it is a VolumeSnapshotContent, which
+// cannot be asked for where its custom resource is not installed.
+//
 // A claim that still points to a node that is gone is csi-provisioner's to reschedule.
 type Janitor struct {
 	volumes    client.LogicalVolumes
@@ -129,7 +132,7 @@ func (j *Janitor) leftVolume(ctx context.Context, lv *v1alpha1.LogicalVolume, ha
 	switch {
 	case lv.Status.Phase == v1alpha1.PhaseFailed:
 		return j.delete(ctx, lv, reasonRefused)
-	case lv.Status.Phase != v1alpha1.PhaseReady || lv.Status.Staged:
+	case lv.Status.Phase != v1alpha1.PhaseReady || lv.Status.Staged || lv.IsSnapshot():
 		return nil
 	}
 	claimed, err := j.claimed(ctx, lv)
@@ -191,6 +194,9 @@ func (j *Janitor) departedNodes(ctx context.Context, all []*v1alpha1.LogicalVolu
 func (j *Janitor) departedVolume(ctx context.Context, lv *v1alpha1.LogicalVolume, handles *volumeHandles) error {
 	ordered := lv.Spec.State == v1alpha1.StateAbsent
 	made := lv.Status.Phase == v1alpha1.PhaseAccepted || lv.Status.Phase == v1alpha1.PhaseReady
+	if made && !ordered && lv.IsSnapshot() {
+		return nil
+	}
 	if made && !ordered {
 		named, err := handles.contains(ctx, lv.Name)
 		if err != nil || named {

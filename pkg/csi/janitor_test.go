@@ -48,6 +48,10 @@ func TestJanitor(t *testing.T) {
 	}
 	staged := func(lv *v1alpha1.LogicalVolume) { lv.Status.Staged = true }
 	ordered := func(lv *v1alpha1.LogicalVolume) { lv.Spec.State = v1alpha1.StateAbsent }
+	// Even one that seems to be of a claim that is not there.
+	snapshot := func(lv *v1alpha1.LogicalVolume) {
+		lv.Spec.Kind, lv.Spec.Source = v1alpha1.KindSnapshot, &v1alpha1.VolumeSource{Name: "v-a"}
+	}
 	noReads := func(verb, resource string) func(*cluster) {
 		return func(c *cluster) {
 			c.kubernetes.(*kubefake.Clientset).PrependReactor(verb, resource, func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -81,6 +85,11 @@ func TestJanitor(t *testing.T) {
 		"node gone, pending":            {change: []func(*v1alpha1.LogicalVolume){onGoneNode, phase("")}, claim: claim(testUID), want: gone, reason: reasonNodeDeparted},
 		"node gone, volumes unreadable": {change: []func(*v1alpha1.LogicalVolume){onGoneNode}, prepare: noReads("list", "persistentvolumes"), want: keep},
 		"nodes cannot be read":          {change: []func(*v1alpha1.LogicalVolume){onGoneNode, staged}, prepare: noReads("get", "nodes"), want: keep},
+		"snapshot":                      {change: []func(*v1alpha1.LogicalVolume){snapshot}, want: keep},
+		"snapshot, refused":             {change: []func(*v1alpha1.LogicalVolume){snapshot, phase(v1alpha1.PhaseFailed)}, want: gone, reason: reasonRefused},
+		"snapshot, node gone":           {change: []func(*v1alpha1.LogicalVolume){snapshot, onGoneNode}, want: keep},
+		"snapshot, node gone, pending":  {change: []func(*v1alpha1.LogicalVolume){snapshot, onGoneNode, phase("")}, want: gone, reason: reasonNodeDeparted},
+		"snapshot, node gone, ordered":  {change: []func(*v1alpha1.LogicalVolume){snapshot, onGoneNode, ordered}, want: gone, reason: reasonNodeDeparted},
 		"node gone a moment ago":        {change: []func(*v1alpha1.LogicalVolume){onGoneNode, staged}, grace: time.Hour, want: keep},
 	}
 	for name, tc := range cases {

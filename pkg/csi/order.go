@@ -26,8 +26,12 @@ type order struct {
 	// deviceClass is empty for the node's default.
 	deviceClass string
 	// fsType is empty for a block volume.
-	fsType               string
-	erase                v1alpha1.EraseMode
+	fsType      string
+	mkfsOptions []string
+	erase       v1alpha1.EraseMode
+	// sourceID is the snapshot or volume whose bytes the volume begins with, or empty.
+	sourceID             string
+	qos                  *v1alpha1.QualityOfService
 	claim                v1alpha1.ClaimReference
 	requisite, preferred []*csi.Topology
 }
@@ -42,21 +46,7 @@ func parseOrder(request *csi.CreateVolumeRequest) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	if request.GetVolumeContentSource() != nil {
-		return nil, fmt.Errorf("%w volume_content_source: clones and snapshots are not supported", errInvalid)
-	}
-	if len(request.GetMutableParameters()) > 0 {
-		return nil, fmt.Errorf("%w mutable_parameters: not supported", errInvalid)
-	}
 	if err := checkRange(request.GetCapacityRange()); err != nil {
-		return nil, err
-	}
-	parameters, err := lvm.ParseParameters(request.GetParameters())
-	if err != nil {
-		return nil, err
-	}
-	erase, err := parameters.EraseFor(used.block)
-	if err != nil {
 		return nil, err
 	}
 	o := &order{
@@ -64,18 +54,37 @@ func parseOrder(request *csi.CreateVolumeRequest) (*order, error) {
 		volumeID:      lvm.VolumeID(request.GetName()),
 		requiredBytes: request.GetCapacityRange().GetRequiredBytes(),
 		limitBytes:    request.GetCapacityRange().GetLimitBytes(),
-		deviceClass:   parameters.DeviceClass,
-		erase:         v1alpha1.EraseMode(erase),
 		requisite:     request.GetAccessibilityRequirements().GetRequisite(),
 		preferred:     request.GetAccessibilityRequirements().GetPreferred(),
 	}
 	o.sizeBytes = wantedBytes(o.requiredBytes, o.limitBytes)
-	o.claim = claimOf(o.volumeID, parameters)
+	if o.sourceID, err = sourceIDOf(request.GetVolumeContentSource()); err != nil {
+		return nil, err
+	}
+	if o.qos, err = qosOf(request.GetMutableParameters()); err != nil {
+		return nil, err
+	}
+	return o, o.setParameters(request.GetParameters(), used)
+}
+
+// setParameters takes in the StorageClass's parameters.
+// Errors: lvm.ErrUnknownParameter, lvm.ErrInvalidParameter.
+func (o *order) setParameters(given map[string]string, used access) error {
+	parameters, err := lvm.ParseParameters(given)
+	if err != nil {
+		return err
+	}
+	erase, err := parameters.EraseFor(used.block)
+	if err != nil {
+		return err
+	}
+	o.deviceClass, o.erase, o.claim = parameters.DeviceClass, v1alpha1.EraseMode(erase), claimOf(o.volumeID, parameters)
 	if !used.block {
 		// csi-provisioner moves the class's parameter into the capability.
 		o.fsType = cmp.Or(used.fsType, parameters.FSType)
 	}
-	return o, nil
+	o.mkfsOptions, err = parameters.MkfsOptionsFor(o.fsType)
+	return err
 }
 
 // wantedBytes is the size to ask for: the required one, else the default within the limit.
@@ -121,26 +130,38 @@ func (o *order) fitLimit(extentBytes int64) (int64, error) {
 }
 
 // object is the LogicalVolume to create on a node.
-func (o *order) object(nodeName, deviceClass string, sizeBytes int64) *v1alpha1.LogicalVolume {
-	return &v1alpha1.LogicalVolume{
+func (o *order) object(nodeName string, class *v1alpha1.DeviceClassStatus, sizeBytes int64) *v1alpha1.LogicalVolume {
+	lv := &v1alpha1.LogicalVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: o.volumeID},
 		Spec: v1alpha1.LogicalVolumeSpec{
 			NodeName:    nodeName,
-			DeviceClass: deviceClass,
+			DeviceClass: class.Name,
+			Kind:        v1alpha1.KindVolume,
 			SizeBytes:   sizeBytes,
 			FSType:      o.fsType,
+			Encryption:  class.Encryption,
+			QoS:         o.qos,
 			Erase:       o.erase,
 			ClaimRef:    o.claim,
 			State:       v1alpha1.StatePresent,
 		},
 	}
+	if o.sourceID != "" {
+		// The file system comes with the bytes.
+		lv.Spec.Source = &v1alpha1.VolumeSource{Name: o.sourceID}
+	} else {
+		lv.Spec.MkfsOptions = o.mkfsOptions
+	}
+	return lv
 }
 
 // checkSame compares a volume that is there with the order.
 // Errors: errIncompatible.
 func (o *order) checkSame(lv *v1alpha1.LogicalVolume) error {
-	size := max(lv.Spec.SizeBytes, lv.Status.AllocatedBytes)
+	size := max(lv.Spec.SizeBytes, lv.UsableBytes())
 	switch {
+	case o.sourceID != sourceOf(lv):
+		return fmt.Errorf("volume %s %w it was made from %q, not from %q", lv.Name, errIncompatible, sourceOf(lv), o.sourceID)
 	case size < o.requiredBytes:
 		return fmt.Errorf("volume %s %w has %d bytes, %d are required", lv.Name, errIncompatible, size, o.requiredBytes)
 	case o.limitBytes > 0 && size > o.limitBytes:

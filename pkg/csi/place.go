@@ -14,9 +14,17 @@ import (
 //
 // Whether the volume fits is not asked where the node is given: the agent knows, and a report may be older than the
 // space that was freed since. Refusing here on an old report would send a pod away that fits.
-// Errors: errInvalid (device class unknown everywhere), errNoNode.
-func (c *Controller) place(o *order) (*v1alpha1.NodeStorage, *v1alpha1.DeviceClassStatus, error) {
-	report, err := c.chooseNode(o)
+//
+// A volume that is made from a source, which may be nil, goes where that is.
+// Errors: errInvalid (device class unknown everywhere, or not encrypted as the source is), errNoNode.
+func (c *Controller) place(o *order, source *v1alpha1.LogicalVolume) (*v1alpha1.NodeStorage, *v1alpha1.DeviceClassStatus, error) {
+	var report *v1alpha1.NodeStorage
+	var err error
+	if source != nil {
+		report, err = c.nodeOf(o, source)
+	} else {
+		report, err = c.chooseNode(o)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -24,7 +32,26 @@ func (c *Controller) place(o *order) (*v1alpha1.NodeStorage, *v1alpha1.DeviceCla
 	if !ok {
 		return nil, nil, c.classError(o.deviceClass, fmt.Sprintf("node %s", report.Name))
 	}
+	if source != nil && class.Encryption != source.Spec.Encryption {
+		return nil, nil, fmt.Errorf("%w volume_content_source: %s has encryption %q, device class %s has %q",
+			errInvalid, source.Name, source.Spec.Encryption, class.Name, class.Encryption)
+	}
 	return report, class, nil
+}
+
+// nodeOf is the node of a source, if the order may go there. Errors that clear the claim's node: the pod is placed again,
+// by a scheduler that looks where the source is.
+// Errors: errNoNode.
+func (c *Controller) nodeOf(o *order, source *v1alpha1.LogicalVolume) (*v1alpha1.NodeStorage, error) {
+	nodeName := source.Spec.NodeName
+	if !o.allows(nodeName) {
+		return nil, fmt.Errorf("%s is on node %s, which is not asked for: %w", source.Name, nodeName, errNoNode)
+	}
+	report, err := c.storages.lister.Get(nodeName)
+	if err != nil {
+		return nil, fmt.Errorf("%s is on node %s, which reports no storage: %w", source.Name, nodeName, errNoNode)
+	}
+	return report, nil
 }
 
 func (c *Controller) chooseNode(o *order) (*v1alpha1.NodeStorage, error) {

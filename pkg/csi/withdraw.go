@@ -35,7 +35,7 @@ func (c *Controller) withdraw(ctx context.Context, lv *v1alpha1.LogicalVolume) e
 		return err
 	}
 	if left.UID == lv.UID {
-		return fmt.Errorf("volume %s: its LogicalVolume is deleted but held by finalizers %v: %w", lv.Name, left.Finalizers, errPending)
+		return fmt.Errorf("%s: its LogicalVolume is deleted but held by finalizers %v: %w", noun(lv), left.Finalizers, errPending)
 	}
 	return nil
 }
@@ -68,6 +68,8 @@ type specPatch struct {
 	Spec struct {
 		State     v1alpha1.VolumeState `json:"state,omitempty"`
 		SizeBytes int64                `json:"sizeBytes,omitempty"`
+		// QoS is a merge patch itself: null takes all limits away.
+		QoS json.RawMessage `json:"qos,omitempty"`
 	} `json:"spec"`
 }
 

@@ -96,6 +96,15 @@ func (l Layout) Legs() int {
 	return 0
 }
 
+// Snapshot is how a snapshot of a volume of this layout lies: in the volume's thin pool, else as a copy-on-write LV on any
+// physical volumes.
+func (l Layout) Snapshot() Layout {
+	if l.Type == LayoutThin {
+		return l
+	}
+	return Layout{Type: LayoutLinear}
+}
+
 // stripes is the number that a volume's extents must be a multiple of.
 func (l Layout) stripes() int64 {
 	switch l.Type {

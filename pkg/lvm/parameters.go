@@ -12,6 +12,7 @@ const (
 	ParameterDeviceClass = "deviceClass"
 	ParameterErase       = "erase"
 	ParameterFSType      = "csi.storage.k8s.io/fstype"
+	ParameterMkfsOptions = "mkfsOptions"
 
 	// csi-provisioner adds these with --extra-create-metadata.
 	parameterClaimName      = "csi.storage.k8s.io/pvc/name"
@@ -36,7 +37,7 @@ var (
 	fsTypes    = []string{"ext4", "xfs", "btrfs"}
 	eraseModes = []string{EraseNone, EraseDiscard, EraseZero}
 	// userKeys are what a person may write in a StorageClass, in the order of the user guide.
-	userKeys = []string{ParameterDeviceClass, ParameterFSType, ParameterErase}
+	userKeys = []string{ParameterDeviceClass, ParameterFSType, ParameterMkfsOptions, ParameterErase}
 )
 
 // Parameters are a StorageClass's parameters as driver and scheduler understand them.
@@ -45,6 +46,8 @@ type Parameters struct {
 	DeviceClass string
 	// FSType is never empty; it means nothing for a block volume.
 	FSType string
+	// MkfsOptions is what the class says; MkfsOptionsFor resolves it.
+	MkfsOptions string
 	// Erase is what the class says, or empty; EraseFor resolves it.
 	Erase string
 	// ClaimNamespace and ClaimName are empty when csi-provisioner did not tell them.
@@ -70,6 +73,8 @@ func (p *Parameters) set(key, value string) (err error) {
 		p.DeviceClass = value
 	case ParameterFSType:
 		p.FSType, err = ParseFSType(value)
+	case ParameterMkfsOptions:
+		p.MkfsOptions = value
 	case ParameterErase:
 		if value != "" && !slices.Contains(eraseModes, value) {
 			return invalid(key, value, eraseModes)
@@ -81,7 +86,7 @@ func (p *Parameters) set(key, value string) (err error) {
 		p.ClaimNamespace = value
 	case parameterVolumeName: // the volume's name comes with the call itself
 	default:
-		return fmt.Errorf("%w %q; known are %s", ErrUnknownParameter, key, strings.Join(userKeys, ", "))
+		return unknown(key, userKeys)
 	}
 	return err
 }
@@ -98,6 +103,16 @@ func ParseFSType(fsType string) (string, error) {
 	return fsType, nil
 }
 
+// MkfsOptionsFor resolves the options for mkfs of a file system, which a capability may name instead of the class; none
+// for a block volume.
+// Errors: ErrInvalidParameter.
+func (p Parameters) MkfsOptionsFor(fsType string) ([]string, error) {
+	if fsType == "" {
+		return nil, nil
+	}
+	return ParseMkfsOptions(fsType, p.MkfsOptions)
+}
+
 // EraseFor resolves what is erased for a block volume or a file system. A block volume shows its bytes to the pod
 // as they are, so that nothing less than zeroing keeps another tenant's bytes from it.
 // Errors: ErrInvalidParameter for a block volume of a class that asks for less.
@@ -112,6 +127,10 @@ func (p Parameters) EraseFor(block bool) (string, error) {
 		return "", fmt.Errorf("for block volumes: %w", invalid(ParameterErase, p.Erase, []string{EraseZero}))
 	}
 	return EraseZero, nil
+}
+
+func unknown(key string, known []string) error {
+	return fmt.Errorf("%w %q; known are %s", ErrUnknownParameter, key, strings.Join(known, ", "))
 }
 
 func invalid(key, value string, allowed []string) error {

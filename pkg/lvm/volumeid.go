@@ -11,6 +11,7 @@ const (
 	growSuffix       = "-grow"
 	snapshotPrefix   = "snapshot-"
 	snapshotIDPrefix = "snap-"
+	snapshotIDHashed = "s-"
 	copySuffix       = "-copy"
 )
 
@@ -21,7 +22,12 @@ func SnapshotID(csiName string) string {
 		return snapshotIDPrefix + uid
 	}
 	sum := sha256.Sum256([]byte(csiName))
-	return "s-" + hex.EncodeToString(sum[:16])
+	return snapshotIDHashed + hex.EncodeToString(sum[:16])
+}
+
+// IsSnapshotID tells a snapshot ID from a volume ID, which never looks like one.
+func IsSnapshotID(id string) bool {
+	return strings.HasPrefix(id, snapshotIDPrefix) || strings.HasPrefix(id, snapshotIDHashed)
 }
 
 // CopyName is the name of the LV that holds a volume's source still while it is copied. No volume ID ends like it.

@@ -128,6 +128,16 @@ func pvc(name, className, size string) *v1.PersistentVolumeClaim {
 	}
 }
 
+// from gives the claim contents, as the API server completes them.
+func from(claim *v1.PersistentVolumeClaim, group, kind, name string) *v1.PersistentVolumeClaim {
+	claim.Spec.DataSource = &v1.TypedLocalObjectReference{Kind: kind, Name: name}
+	claim.Spec.DataSourceRef = &v1.TypedObjectReference{Kind: kind, Name: name}
+	if group != "" {
+		claim.Spec.DataSource.APIGroup, claim.Spec.DataSourceRef.APIGroup = &group, &group
+	}
+	return claim
+}
+
 func onNode(claim *v1.PersistentVolumeClaim, node string) *v1.PersistentVolumeClaim {
 	claim.Annotations = map[string]string{storagehelpers.AnnSelectedNode: node}
 	return claim

@@ -22,21 +22,24 @@ var errNotOurs = errors.New("not a claim of ours")
 
 // podClaims resolves a pod's unbound claims that our driver will make volumes for. Claims that are bound, of another
 // provisioner, or of a class that binds immediately are left out: nothing is chosen for them here.
-// Errors: a claim that is missing or being deleted, or a StorageClass that no volume can be made from. All of them are
-// for the pod's owner to read.
-func podClaims(pod *v1.Pod, claims corelisters.PersistentVolumeClaimLister, classes storagelisters.StorageClassLister) ([]capacity.Claim, error) {
+// Errors: a claim that is missing or being deleted, a StorageClass that no volume can be made from, or a source that is
+// not there. All of them are for the pod's owner to read.
+func (pl *VolumeGroupCapacity) podClaims(pod *v1.Pod) ([]capacity.Claim, error) {
 	var result []capacity.Claim
 	for i := range pod.Spec.Volumes {
-		pvc, err := volumeClaim(pod, &pod.Spec.Volumes[i], claims)
+		pvc, err := volumeClaim(pod, &pod.Spec.Volumes[i], pl.claims)
 		if err != nil {
 			return nil, err
 		}
 		if pvc == nil || pvc.Spec.VolumeName != "" {
 			continue
 		}
-		claim, err := newClaim(pvc, classes)
+		claim, err := newClaim(pvc, pl.classes)
 		if errors.Is(err, errNotOurs) {
 			continue
+		}
+		if err == nil {
+			claim.Source, err = pl.sourceOf(pod, pvc)
 		}
 		if err != nil {
 			return nil, err
@@ -109,12 +112,14 @@ func newClaim(pvc *v1.PersistentVolumeClaim, classes storagelisters.StorageClass
 		block := pvc.Spec.VolumeMode != nil && *pvc.Spec.VolumeMode == v1.PersistentVolumeBlock
 		_, err = parameters.EraseFor(block)
 	}
+	if err == nil {
+		_, err = parameters.MkfsOptionsFor(parameters.FSType)
+	}
 	if err != nil {
 		return claim, fmt.Errorf("storageclass %q: %w", class.Name, err)
 	}
-	if source := pvc.Spec.DataSource; source != nil {
-		return claim, fmt.Errorf("persistentvolumeclaim %q: a volume cannot be made from %s %q: %s has no snapshots and clones yet",
-			pvc.Name, source.Kind, source.Name, v1alpha1.DriverName)
+	if err := checkSource(pvc); err != nil {
+		return claim, err
 	}
 	request := pvc.Spec.Resources.Requests[v1.ResourceStorage]
 	claim.DeviceClass, claim.SizeBytes = parameters.DeviceClass, request.Value()

@@ -13,9 +13,9 @@ import (
 // wakes pods itself, because an event from a second informer could come before the ledger knows.
 func (pl *VolumeGroupCapacity) EventsToRegister(context.Context) ([]fwk.ClusterEventWithHint, error) {
 	return []fwk.ClusterEventWithHint{
-		// The pod's claim appears, loses its refused node, or is bound.
+		// The pod's claim appears, loses its refused node, or is bound; or one that it is to be a copy of.
 		{Event: fwk.ClusterEvent{Resource: fwk.PersistentVolumeClaim, ActionType: fwk.Add | fwk.Update}, QueueingHintFn: pl.isSchedulableAfterClaimChange},
-		// A volume made by hand for the pod's claim.
+		// A volume made by hand for the pod's claim, or that of a claim that is to be copied.
 		{Event: fwk.ClusterEvent{Resource: fwk.PersistentVolume, ActionType: fwk.Add | fwk.Update}, QueueingHintFn: pl.isSchedulableAfterVolumeChange},
 		// A class with faulty parameters is corrected by deleting it and making it again; nothing of it that matters
 		// here can be updated.
@@ -30,7 +30,7 @@ func (pl *VolumeGroupCapacity) isSchedulableAfterClaimChange(logger klog.Logger,
 	if err != nil {
 		return fwk.Queue, err
 	}
-	if !usesClaim(pod, claim.Namespace, claim.Name) {
+	if !usesClaim(pod, claim.Namespace, claim.Name) && !pl.copiesClaim(pod, claim.Namespace, claim.Name) {
 		return fwk.QueueSkip, nil
 	}
 	logger.V(5).Info("A claim of the pod changed", "pod", klog.KObj(pod), "claim", klog.KObj(claim))
@@ -42,7 +42,7 @@ func (pl *VolumeGroupCapacity) isSchedulableAfterVolumeChange(logger klog.Logger
 	if err != nil {
 		return fwk.Queue, err
 	}
-	if ref := volume.Spec.ClaimRef; ref == nil || !usesClaim(pod, ref.Namespace, ref.Name) {
+	if ref := volume.Spec.ClaimRef; ref == nil || !usesClaim(pod, ref.Namespace, ref.Name) && !pl.copiesClaim(pod, ref.Namespace, ref.Name) {
 		return fwk.QueueSkip, nil
 	}
 	logger.V(5).Info("A volume for a claim of the pod changed", "pod", klog.KObj(pod), "persistentVolume", klog.KObj(volume))

@@ -30,6 +30,7 @@ type VolumeGroupCapacity struct {
 	handle  fwk.Handle
 	ledger  *capacity.Ledger
 	claims  corelisters.PersistentVolumeClaimLister
+	volumes corelisters.PersistentVolumeLister
 	classes storagelisters.StorageClassLister
 	// told remembers the last event of pods by UID.
 	told *lru.Cache
@@ -75,6 +76,7 @@ func newPlugin(args VolumeGroupCapacityArgs, handle fwk.Handle, ledger *capacity
 		handle:  handle,
 		ledger:  ledger,
 		claims:  informers.Core().V1().PersistentVolumeClaims().Lister(),
+		volumes: informers.Core().V1().PersistentVolumes().Lister(),
 		classes: informers.Storage().V1().StorageClasses().Lister(),
 		told:    lru.New(toldPods),
 	}

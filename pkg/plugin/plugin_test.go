@@ -23,8 +23,7 @@ func TestPreFilter(t *testing.T) {
 	bound.Spec.VolumeName = "pv"
 	deleting.DeletionTimestamp, deleting.Finalizers = ptr.To(metav1.Now()), []string{"x/y"}
 	block.Spec.VolumeMode = ptr.To(v1.PersistentVolumeBlock)
-	clone := pvc("clone", "ours", "1Gi")
-	clone.Spec.DataSource = &v1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "one"}
+	populated := from(pvc("populated", "ours", "1Gi"), "forklift.example.com", "Image", "disk")
 	immediate, foreign := class("immediate", nil), class("foreign", nil)
 	immediate.VolumeBindingMode = ptr.To(storagev1.VolumeBindingImmediate)
 	foreign.Provisioner = "other.example.com"
@@ -32,7 +31,7 @@ func TestPreFilter(t *testing.T) {
 	objects := []runtime.Object{
 		class("ours", map[string]string{"deviceClass": "ssd"}), class("typo", map[string]string{"devicClass": "ssd"}),
 		class("badfs", map[string]string{"csi.storage.k8s.io/fstype": "vfat"}), class("discard", map[string]string{"erase": "discard"}),
-		immediate, foreign, bound, deleting, block, clone, stranger,
+		immediate, foreign, bound, deleting, block, populated, stranger,
 		pvc("one", "ours", "1Gi"), pvc("two", "ours", "2Gi"), pvc("other", "foreign", "1Gi"), pvc("now", "immediate", "1Gi"),
 		pvc("typo", "typo", "1Gi"), pvc("badfs", "badfs", "1Gi"), pvc("by-hand", "no-such-class", "1Gi"), pvc("classless", "", "1Gi"),
 		onNode(pvc("on-a", "ours", "1Gi"), "a"), onNode(pvc("on-b", "ours", "1Gi"), "b"),
@@ -67,7 +66,7 @@ func TestPreFilter(t *testing.T) {
 		{"unknown parameter", podWith("typo"), fwk.UnschedulableAndUnresolvable, `storageclass "typo": unknown parameter "devicClass"`, "all", 0},
 		{"malformed parameter", podWith("badfs"), fwk.UnschedulableAndUnresolvable, `csi.storage.k8s.io/fstype is "vfat"`, "all", 0},
 		{"block volume of a class that does not zero", podWith("block"), fwk.UnschedulableAndUnresolvable, `erase is "discard"`, "all", 0},
-		{"contents that cannot be had", podWith("clone"), fwk.UnschedulableAndUnresolvable, `"clone": a volume cannot be made from PersistentVolumeClaim "one"`, "all", 0},
+		{"contents that cannot be had", podWith("populated"), fwk.UnschedulableAndUnresolvable, `"populated": lvm.berth.dev cannot make a volume from Image "disk"`, "all", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, VolumeGroupCapacityArgs{}, objects...)

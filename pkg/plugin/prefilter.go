@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	v1 "k8s.io/api/core/v1"
@@ -17,10 +18,10 @@ import (
 const ErrReasonNotSynced = "waiting for the NodeStorages and LogicalVolumes to be read; are the berth.dev custom resources installed?"
 
 // PreFilter resolves the pod's claims into a demand, and enters the pod among those that freed space wakes. A claim
-// with selected-node leaves only that node.
+// with selected-node leaves only that node, and one that is made from a snapshot or another volume only that one's.
 func (pl *VolumeGroupCapacity) PreFilter(ctx context.Context, cycle fwk.CycleState, pod *v1.Pod, _ []fwk.NodeInfo) (*fwk.PreFilterResult, *fwk.Status) {
 	defer observeDuration("PreFilter", time.Now())
-	claims, err := podClaims(pod, pl.claims, pl.classes)
+	claims, err := pl.podClaims(pod)
 	if err != nil {
 		pl.ledger.ForgetPod(pod.UID)
 		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, err.Error())
@@ -42,29 +43,44 @@ func (pl *VolumeGroupCapacity) PreFilter(ctx context.Context, cycle fwk.CycleSta
 	if !pl.ledger.Synced() {
 		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, ErrReasonNotSynced)
 	}
+	nodes, err := pl.possibleNodes(claims)
+	if err != nil {
+		return nil, fwk.NewStatus(fwk.UnschedulableAndUnresolvable, err.Error())
+	}
 	klog.FromContext(ctx).V(5).Info("Pod has claims of ours", "pod", klog.KObj(pod), "claims", len(claims))
-	return selectedNodes(claims), nil
+	return nodes, nil
 }
 
 // PreFilterExtensions is nil: pods of a node that come and go free no bytes.
 func (pl *VolumeGroupCapacity) PreFilterExtensions() fwk.PreFilterExtensions { return nil }
 
-// selectedNodes limits the pod to the nodes that its claims name already; nil when none does.
-func selectedNodes(claims []capacity.Claim) *fwk.PreFilterResult {
+// possibleNodes limits the pod to the nodes that its claims name already and to those of their sources; nil when there is
+// neither.
+// Errors: a source that no node is known to hold; the ledger wakes the pod when one is.
+func (pl *VolumeGroupCapacity) possibleNodes(claims []capacity.Claim) (*fwk.PreFilterResult, error) {
 	var names sets.Set[string]
-	for _, claim := range claims {
-		if claim.SelectedNode == "" {
-			continue
-		}
-		own := sets.New(claim.SelectedNode)
-		if names == nil {
+	limit := func(to ...string) {
+		if own := sets.New(to...); names == nil {
 			names = own
 		} else {
 			names = names.Intersection(own)
 		}
 	}
-	if names == nil {
-		return nil
+	for _, claim := range claims {
+		if claim.SelectedNode != "" {
+			limit(claim.SelectedNode)
+		}
+		if claim.Source == (capacity.Source{}) {
+			continue
+		}
+		holders := pl.ledger.SourceNodes(claim.Source)
+		if len(holders) == 0 {
+			return nil, fmt.Errorf("persistentvolumeclaim %q: no node is known to hold %s", claim.Name, claim.Source)
+		}
+		limit(holders...)
 	}
-	return &fwk.PreFilterResult{NodeNames: names}
+	if names == nil {
+		return nil, nil
+	}
+	return &fwk.PreFilterResult{NodeNames: names}, nil
 }

@@ -19,7 +19,7 @@ type formats struct {
 	types map[string]string
 }
 
-func (f *formats) Format(_ context.Context, device, fsType string, _ bool) error {
+func (f *formats) Format(_ context.Context, device, fsType string, _ []string, _ bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.types == nil {

@@ -13,6 +13,8 @@ import (
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/ginkgo/v2/types"
 	"github.com/onsi/gomega"
+
+	"github.com/berth-dev/berth/pkg/lvm"
 )
 
 // Services says where the services are and what may be used for the test.
@@ -35,20 +37,13 @@ var unsupported = []string{
 	"Controller Publish, UnpublishVolume not supported",
 	"ControllerGetVolumeHealth not supported",
 	"ControllerListVolumeHealth not supported",
-	"ControllerModifyVolume not supported",
 	"ControllerPublishVolume not supported",
 	"ControllerUnpublishVolume not supported",
-	"CreateSnapshot not supported",
-	"DeleteSnapshot not supported",
 	"GetSnapshot not supported",
 	"GroupControllerService not supported",
-	"ListSnapshots not supported",
-	"Modify Volume not supported",
-	"Modify volume not supported",
 	"NodeGetStorageHealth not supported",
 	"NodeGetVolumeHealth not supported",
-	"Snapshot not supported",
-	"Volume Cloning not supported",
+	"SNAPSHOT_ACCESSIBILITY_CONSTRAINTS not supported",
 }
 
 // Run runs the suite, once with file systems and once with block volumes. A process can do that once.
@@ -81,6 +76,7 @@ func (s Services) config(accessType string) sanity.TestConfig {
 	config.TestVolumeAccessType = accessType
 	config.TestVolumeParameters = s.Parameters
 	config.TestVolumeSize, config.TestVolumeExpandSize = s.VolumeBytes, s.ExpandedBytes
+	config.TestVolumeMutableParameters = map[string]string{lvm.ParameterWriteIOPS: "100"}
 	config.IdempotentCount = repeats
 	return config
 }

@@ -22,7 +22,7 @@ import (
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 100",message="the name is an LVM name: 100 characters at most"
-// +kubebuilder:validation:XValidation:rule="self.spec.sizeBytes >= oldSelf.spec.sizeBytes || (has(self.status) && has(self.status.allocatedBytes) && self.spec.sizeBytes >= self.status.allocatedBytes)",message="spec.sizeBytes: a volume cannot shrink; a refused expansion may be taken back to status.allocatedBytes"
+// +kubebuilder:validation:XValidation:rule="self.spec.sizeBytes >= oldSelf.spec.sizeBytes || (has(self.status) && has(self.status.allocatedBytes) && self.spec.sizeBytes >= self.status.allocatedBytes - (has(self.spec.encryption) && self.spec.encryption == 'luks2' ? 16777216 : 0))",message="spec.sizeBytes: a volume cannot shrink; a refused expansion may be taken back to status.allocatedBytes less the encryption's header"
 type LogicalVolume struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

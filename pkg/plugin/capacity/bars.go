@@ -18,8 +18,11 @@ func (b bar) stands(r *report, now time.Time) bool {
 	return now.Before(b.since.Add(barredFor)) && !(r != nil && r.observedAt.After(b.since.Add(clockMargin)))
 }
 
-// refuse notes that the agent refused a claim's volume.
+// refuse notes that the agent refused a claim's volume. Of a snapshot it says nothing: nobody has placed that.
 func (l *Ledger) refuse(object *v1alpha1.LogicalVolume) {
+	if object.IsSnapshot() {
+		return
+	}
 	// What was refused before this process looked is not of its placing.
 	if l.synced && object.Status.Code == codes.ResourceExhausted.String() {
 		l.refusals++

@@ -16,6 +16,8 @@ type Claim struct {
 	SizeBytes   int64
 	// SelectedNode is where the API says the volume is being made; empty while no node is chosen.
 	SelectedNode string
+	// Source is what the volume is to be made from.
+	Source Source
 	// ResourceVersion is the claim's when it was read.
 	ResourceVersion uint64
 
@@ -58,16 +60,6 @@ func (d *Demand) repeatsClass(i int) bool {
 		}
 	}
 	return false
-}
-
-// mayGoTo tells whether every claim's selected-node, where it has one, is this node.
-func (d Demand) mayGoTo(nodeName string) bool {
-	for _, claim := range d.Claims {
-		if claim.SelectedNode != "" && claim.SelectedNode != nodeName {
-			return false
-		}
-	}
-	return true
 }
 
 // Reason says why a demand does not fit a node.

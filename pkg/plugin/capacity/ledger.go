@@ -21,6 +21,8 @@ type Ledger struct {
 	claims map[types.UID]claimRecord
 	// volumes maps a volume ID to the node its LogicalVolume object names.
 	volumes map[string]string
+	// snapshots maps a VolumeSnapshot to the IDs of its LogicalVolumes.
+	snapshots map[Source][]string
 	// reservedOn maps a volume ID to the nodes where a reservation of it, or what an Unreserve left of one, waits for
 	// the claim's next event.
 	reservedOn map[string][]string
@@ -30,6 +32,8 @@ type Ledger struct {
 	heldBytes [sources]int64
 
 	waiters map[types.UID]*waiter
+	// seekers is how many of the waiters have a source.
+	seekers int
 	// tick counts the scheduling cycles that began and the improvements, which tells which came first.
 	tick uint64
 	// improved are the nodes where space came free and somebody may still want it; improvedOrder has them in the order
@@ -60,6 +64,7 @@ func New(now func() time.Time) *Ledger {
 		nodes:      map[string]*node{},
 		claims:     map[types.UID]claimRecord{},
 		volumes:    map[string]string{},
+		snapshots:  map[Source][]string{},
 		reservedOn: map[string][]string{},
 		timed:      map[string]struct{}{},
 		waiters:    map[types.UID]*waiter{},

@@ -119,7 +119,11 @@ func (r *report) request(id string, p *promise) (*volumeGroup, lvm.Request, bool
 	}
 	_, class, _ := p.held()
 	request := lvm.Request{SizeBytes: size, IncludedBytes: p.includedBytes(id, group, r.observedAt), Layout: r.class(class).layout}
-	if v := p.speaker(); v != nil && v.growthRefused && request.IncludedBytes >= v.allocatedBytes {
+	v := p.speaker()
+	if v != nil && v.snapshot {
+		request.Layout = request.Layout.Snapshot()
+	}
+	if v != nil && v.growthRefused && request.IncludedBytes >= v.allocatedBytes {
 		return nil, lvm.Request{}, false
 	}
 	return group, request, request.MissingBytes(group.space.ExtentSizeBytes) > 0

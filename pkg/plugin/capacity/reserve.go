@@ -10,7 +10,7 @@ func (l *Ledger) Reserve(nodeName string, podUID types.UID, demand Demand) Verdi
 	defer l.mu.Unlock()
 	verdict := l.reserve(nodeName, podUID, demand, false)
 	if verdict.Reason == Fits {
-		delete(l.waiters, podUID)
+		l.endWaiting(podUID)
 	}
 	return verdict
 }

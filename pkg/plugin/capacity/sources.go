@@ -135,9 +135,13 @@ func stripVolume(object any) (any, error) {
 		return object, nil
 	}
 	v.TypeMeta, v.ObjectMeta = metav1.TypeMeta{}, stripped(v.ObjectMeta)
+	claim := v1alpha1.ClaimReference{UID: v.Spec.ClaimRef.UID}
+	if v.IsSnapshot() {
+		claim = v.Spec.ClaimRef
+	}
 	v.Spec = v1alpha1.LogicalVolumeSpec{
-		NodeName: intern(v.Spec.NodeName), DeviceClass: intern(v.Spec.DeviceClass), SizeBytes: v.Spec.SizeBytes, State: v.Spec.State,
-		ClaimRef: v1alpha1.ClaimReference{UID: v.Spec.ClaimRef.UID},
+		NodeName: intern(v.Spec.NodeName), DeviceClass: intern(v.Spec.DeviceClass), Kind: v.Spec.Kind, SizeBytes: v.Spec.SizeBytes,
+		State: v.Spec.State, ClaimRef: claim,
 	}
 	v.Status = v1alpha1.LogicalVolumeStatus{
 		Phase: v.Status.Phase, Code: v.Status.Code, AllocatedBytes: v.Status.AllocatedBytes,

@@ -12,9 +12,12 @@ import (
 type volume struct {
 	uid               types.UID
 	node, deviceClass string
-	sizeBytes         int64
-	allocatedBytes    int64
-	group             v1alpha1.VolumeGroupReference
+	// snapshot: it is one, and source is the VolumeSnapshot.
+	snapshot       bool
+	source         Source
+	sizeBytes      int64
+	allocatedBytes int64
+	group          v1alpha1.VolumeGroupReference
 	// pending: no agent has accepted it. failed: refused for good, nothing is on disk. absent: its removal is ordered.
 	pending, failed, absent bool
 	// growthRefused: the agent answered the present size with a refusal, so that no bytes are on their way.
@@ -34,6 +37,9 @@ func newVolume(object *v1alpha1.LogicalVolume, now time.Time) *volume {
 		failed:        object.Status.Phase == v1alpha1.PhaseFailed,
 		absent:        object.Spec.State == v1alpha1.StateAbsent,
 		growthRefused: object.GrowthRefused(),
+	}
+	if object.IsSnapshot() {
+		v.snapshot, v.source = true, sourceOf(object)
 	}
 	if object.Status.Phase == v1alpha1.PhaseReady {
 		v.sizedAt = instantOf(now)
@@ -67,6 +73,9 @@ func (l *Ledger) ObserveVolume(object *v1alpha1.LogicalVolume) {
 	old := p.volume
 	if old != nil && old.uid == v.uid {
 		l.inherit(n, id, p, v)
+	} else {
+		l.dropSource(id, old)
+		l.noteSource(object)
 	}
 	if v.failed && (old == nil || old.uid != v.uid || !old.failed) {
 		l.refuse(object)
@@ -133,6 +142,7 @@ func (l *Ledger) dropVolume(id, nodeName string, certain bool) {
 	p := l.node(nodeName).promise(id)
 	v := p.volume
 	p.volume = nil
+	l.dropSource(id, v)
 	if v != nil && !v.failed && !(certain && v.endsWithObject()) {
 		p.vanished, p.vanishedAt = v, instantOf(l.now())
 	}

@@ -47,8 +47,10 @@ func (l *Ledger) Await(pod *v1.Pod, demand Demand, activator Activator, findings
 	w := &waiter{pod: pod, demand: demand, activator: activator, findings: findings, seen: l.tick, since: l.now()}
 	if old := l.waiters[pod.UID]; old != nil {
 		w.wokenAt = old.wokenAt
+		l.endWaiting(pod.UID)
 	}
 	l.waiters[pod.UID] = w
+	l.seekers += toInt(demand.hasSource())
 	if l.leastStale == 0 || demand.StaleAfter < l.leastStale {
 		l.leastStale = demand.StaleAfter
 	}
@@ -64,7 +66,15 @@ func (l *Ledger) ForgetPod(uid types.UID) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.waiters, uid)
+	l.endWaiting(uid)
+}
+
+// endWaiting drops a waiter, if there is one of that UID. Caller holds mu for writing.
+func (l *Ledger) endWaiting(uid types.UID) {
+	if w := l.waiters[uid]; w != nil {
+		l.seekers -= toInt(w.demand.hasSource())
+		delete(l.waiters, uid)
+	}
 }
 
 // forgetLost drops waiters that nobody will ask about again: a pod may be deleted while its cycle enters it. Caller
@@ -72,7 +82,7 @@ func (l *Ledger) ForgetPod(uid types.UID) {
 func (l *Ledger) forgetLost(now time.Time) {
 	for uid, w := range l.waiters {
 		if now.Sub(w.since) > waitingFor {
-			delete(l.waiters, uid)
+			l.endWaiting(uid)
 		}
 	}
 }

@@ -177,7 +177,7 @@ func (r *round) consider(w *waiter, nodes []*improvement) {
 	early := r.at.Sub(w.wokenAt) < roundPeriod
 	taken := false
 	for _, i := range nodes {
-		if w.seen >= i.tick || !w.demand.mayGoTo(i.node) {
+		if w.seen >= i.tick || !r.mayGo(&w.demand, i.node) {
 			continue
 		}
 		if taken {

@@ -1,0 +1,116 @@
+package capacity
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/berth-dev/berth/pkg/api/v1alpha1"
+)
+
+// Source is what a claim's volume is to be made from, on the node where that is; the zero value is nothing.
+type Source struct {
+	// Namespace and Snapshot name a VolumeSnapshot.
+	Namespace, Snapshot string
+	// VolumeID is a volume that is to be copied.
+	VolumeID string
+}
+
+func (s Source) String() string {
+	if s.VolumeID != "" {
+		return fmt.Sprintf("volume %q", s.VolumeID)
+	}
+	return fmt.Sprintf("volumesnapshot %q", s.Snapshot)
+}
+
+// SourceNodes are the nodes that hold a source; none while none is known to. Of a VolumeSnapshot that was deleted and made
+// again under its name there may be two for a while; the agent of the wrong one has the claim placed again.
+func (l *Ledger) SourceNodes(s Source) []string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.sourceNodes(s)
+}
+
+// sourceNodes is SourceNodes; the caller holds mu.
+func (l *Ledger) sourceNodes(s Source) []string {
+	ids := []string{s.VolumeID}
+	if s.VolumeID == "" {
+		ids = l.snapshots[s]
+	}
+	var nodes []string
+	for _, id := range ids {
+		nodeName, ok := l.volumes[id]
+		if !ok {
+			continue
+		}
+		v := l.nodes[nodeName].promises[id].volume
+		if v.failed || v.absent || v.snapshot != (s.VolumeID == "") || slices.Contains(nodes, nodeName) {
+			continue
+		}
+		nodes = append(nodes, nodeName)
+	}
+	return nodes
+}
+
+// noteSource enters the LogicalVolume of a snapshot under the VolumeSnapshot's name, and lets waiting pods look at the
+// node of a new object that they are to be made from. Caller holds mu for writing.
+func (l *Ledger) noteSource(object *v1alpha1.LogicalVolume) {
+	source := sourceOf(object)
+	if source.VolumeID == "" && !slices.Contains(l.snapshots[source], object.Name) {
+		l.snapshots[source] = append(l.snapshots[source], object.Name)
+	}
+	if l.seekers == 0 {
+		return
+	}
+	for _, w := range l.waiters {
+		if w.demand.seeks(source) {
+			l.improve(object.Spec.NodeName)
+			return
+		}
+	}
+}
+
+// dropSource takes a LogicalVolume out again. Caller holds mu for writing.
+func (l *Ledger) dropSource(id string, v *volume) {
+	if v == nil || !v.snapshot {
+		return
+	}
+	left := slices.DeleteFunc(l.snapshots[v.source], func(other string) bool { return other == id })
+	if len(left) == 0 {
+		delete(l.snapshots, v.source)
+	} else {
+		l.snapshots[v.source] = left
+	}
+}
+
+// sourceOf is the name under which a LogicalVolume is looked for.
+func sourceOf(object *v1alpha1.LogicalVolume) Source {
+	if object.IsSnapshot() {
+		return Source{Namespace: object.Spec.ClaimRef.Namespace, Snapshot: object.Spec.ClaimRef.Name}
+	}
+	return Source{VolumeID: object.Name}
+}
+
+// seeks tells whether one of the claims is to be made from the source.
+func (d *Demand) seeks(s Source) bool {
+	return slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Source == s })
+}
+
+// hasSource tells whether one of the claims is to be made from anything.
+func (d *Demand) hasSource() bool {
+	return slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Source != Source{} })
+}
+
+// mayGo tells whether every claim's selected-node, where it has one, and the node of its source is this node. Caller
+// holds mu.
+func (l *Ledger) mayGo(d *Demand, nodeName string) bool {
+	for i := range d.Claims {
+		claim := &d.Claims[i]
+		if claim.SelectedNode != "" && claim.SelectedNode != nodeName {
+			return false
+		}
+		if (claim.Source != Source{}) && !slices.Contains(l.sourceNodes(claim.Source), nodeName) {
+			return false
+		}
+	}
+	return true
+}
