@@ -28,7 +28,7 @@ func (v *volumes) FormatEncrypted(ctx context.Context, volumeID, device string, 
 		return fmt.Errorf("volume %s was formatted before, it is not done again: %w", volumeID, ErrNotReady)
 	}
 	if object.Spec.FSType != "" {
-		return v.formatter.Format(ctx, device, object.Spec.FSType, false)
+		return v.formatter.Format(ctx, device, object.Spec.FSType, object.Spec.MkfsOptions, false)
 	}
 	if at.lv.ThinPool != "" {
 		bytes = min(bytes, signatureBytes)
