@@ -1,7 +1,6 @@
 package luks
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -148,7 +147,7 @@ func TestLabel(t *testing.T) {
 		"zeros":        {content: make([]byte, 4096), none: true},
 		"short device": {content: []byte(magic), none: true},
 		"empty device": {none: true},
-		"second only":  {content: bytes.ToUpper([]byte(strings.Repeat("SKUL", 100))), none: true},
+		"second only":  {content: []byte(strings.Repeat("SKUL", 100)), none: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "device")
