@@ -35,7 +35,7 @@ func readySnapshot(name string, change ...func(*v1alpha1.LogicalVolume)) *v1alph
 	lv := readyVolume(name, func(lv *v1alpha1.LogicalVolume) {
 		lv.Spec.Kind, lv.Spec.Source = v1alpha1.KindSnapshot, &v1alpha1.VolumeSource{Name: testName}
 		lv.Spec.ClaimRef = v1alpha1.ClaimReference{Namespace: "shop", Name: "before"}
-		lv.Status.SourceBytes, lv.Status.AllocatedBytes = gib, 52*testExtent
+		lv.Spec.SizeBytes, lv.Status.AllocatedBytes, lv.Status.SourceBytes = 52*testExtent, 52*testExtent, gib
 	})
 	for _, f := range change {
 		f(lv)

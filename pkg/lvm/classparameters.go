@@ -30,10 +30,13 @@ var (
 	mutableKeys  = []string{ParameterReadIOPS, ParameterWriteIOPS, ParameterReadBytesPerSecond, ParameterWriteBytesPerSecond}
 )
 
-// StorageClassParameters, SnapshotClassParameters and AttributesClassParameters are the keys that a person may write in
-// each kind of class.
-func StorageClassParameters() []string    { return slices.Clone(userKeys) }
-func SnapshotClassParameters() []string   { return slices.Clone(snapshotKeys) }
+// StorageClassParameters are the keys that a person may write in a StorageClass.
+func StorageClassParameters() []string { return slices.Clone(userKeys) }
+
+// SnapshotClassParameters are the keys that a person may write in a VolumeSnapshotClass.
+func SnapshotClassParameters() []string { return slices.Clone(snapshotKeys) }
+
+// AttributesClassParameters are the keys that a person may write in a VolumeAttributesClass.
 func AttributesClassParameters() []string { return slices.Clone(mutableKeys) }
 
 // defaultSnapshotPercent is the part of a volume that may change until its snapshot has to grow.
