@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -20,8 +21,10 @@ import (
 	"github.com/berth-dev/berth/pkg/agent"
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/csi"
+	"github.com/berth-dev/berth/pkg/luks"
 	"github.com/berth-dev/berth/pkg/lvm/dm"
 	"github.com/berth-dev/berth/pkg/lvm/lvmcli"
+	"github.com/berth-dev/berth/pkg/qos"
 )
 
 // newNodeCommand is `driver node`.
@@ -34,7 +37,8 @@ func newNodeCommand() *cobra.Command {
 NodeStorage, and mount volumes for the kubelet, with which it registers itself.
 
 It runs the host's LVM: it needs root, the host's /dev, /run/lock/lvm, /run/lvm, /run/udev and /etc/lvm, and
-/var/lib/kubelet with bidirectional mount propagation. One runs per node; a second one refuses to start.`,
+/var/lib/kubelet with bidirectional mount propagation; for encrypted volumes /run/cryptsetup, and for limits of volumes
+the host's cgroup v2 at --cgroup-root. One runs per node; a second one refuses to start.`,
 		Example: `  driver node --node-name=$(hostname) --config=/etc/berth/config.yaml --kubeconfig=$HOME/.kube/config`,
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -69,7 +73,7 @@ func runNode(ctx context.Context, options *nodeOptions) error {
 	group.Go(func() error {
 		services := csi.Services{
 			Identity: csi.NewIdentity(version(), func() bool { return node.Ready() == nil }),
-			Node:     csi.NewNode(options.nodeName, volumesOf{node}, csi.NewMounter()),
+			Node:     csi.NewNode(options.nodeName, volumesOf{node}, csi.NewMounter(), luks.New(exec.New())),
 		}
 		return csi.Serve(ctx, options.endpoint, services, csi.NewMetrics(registry))
 	})
@@ -108,19 +112,23 @@ func newAgent(options *nodeOptions, registry prometheus.Registerer, broadcast re
 	}
 	broadcast.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kube.CoreV1().Events("")})
 	return agent.New(agent.Options{
-		NodeName:    options.nodeName,
-		Namespace:   options.namespace,
-		ConfigPath:  options.config,
-		Manager:     lvmcli.New(lvmcli.Options{Observe: observer}),
-		Fingerprint: lvmcli.Fingerprint,
-		Resume:      dm.ResumeOurs,
-		Formatter:   agent.MkfsFormatter{Exec: exec.New()},
-		Eraser:      agent.DeviceEraser{},
-		Clock:       clock,
-		Client:      berth,
-		Kubernetes:  kube,
-		Recorder:    broadcast.NewRecorder(client.Scheme, corev1.EventSource{Component: "berth-node", Host: options.nodeName}),
-		Registerer:  registry,
+		NodeName:       options.nodeName,
+		Namespace:      options.namespace,
+		ConfigPath:     options.config,
+		Manager:        lvmcli.New(lvmcli.Options{Observe: observer}),
+		Fingerprint:    lvmcli.Fingerprint,
+		Resume:         dm.ResumeOurs,
+		SnapshotStatus: dm.SnapshotStatus,
+		Formatter:      agent.MkfsFormatter{Exec: exec.New()},
+		Eraser:         agent.DeviceEraser{},
+		Copier:         agent.DeviceCopier{},
+		Renewer:        agent.HostRenewer{Exec: exec.New(), Directory: os.TempDir()},
+		Limit:          qos.NewHost(options.cgroupRoot).Apply,
+		Clock:          clock,
+		Client:         berth,
+		Kubernetes:     kube,
+		Recorder:       broadcast.NewRecorder(client.Scheme, corev1.EventSource{Component: "berth-node", Host: options.nodeName}),
+		Registerer:     registry,
 	}), nil
 }
 
@@ -131,8 +139,16 @@ type volumesOf struct {
 
 func (v volumesOf) Stageable(ctx context.Context, volumeID string) (csi.StageInfo, error) {
 	info, err := v.Agent.Stageable(ctx, volumeID)
+	return csi.StageInfo(info), preconditionOf(err)
+}
+
+func (v volumesOf) FormatEncrypted(ctx context.Context, volumeID, device string, bytes int64) error {
+	return preconditionOf(v.Agent.FormatEncrypted(ctx, volumeID, device, bytes))
+}
+
+func preconditionOf(err error) error {
 	if errors.Is(err, agent.ErrNotReady) {
-		err = fmt.Errorf("%w: %w", csi.ErrPrecondition, err)
+		return fmt.Errorf("%w: %w", csi.ErrPrecondition, err)
 	}
-	return csi.StageInfo(info), err
+	return err
 }

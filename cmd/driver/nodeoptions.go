@@ -19,6 +19,7 @@ type nodeOptions struct {
 	kubeletEndpoint    string
 	registrationSocket string
 	lockFile           string
+	cgroupRoot         string
 	httpAddress        string
 	kubeconfig         string
 	namespace          string
@@ -31,6 +32,7 @@ func defaultNodeOptions() *nodeOptions {
 		endpoint:           "unix:///var/lib/kubelet/plugins/" + v1alpha1.DriverName + "/csi.sock",
 		registrationSocket: "/var/lib/kubelet/plugins_registry/" + v1alpha1.DriverName + "-reg.sock",
 		lockFile:           "/run/lock/lvm/berth-agent.lock",
+		cgroupRoot:         "/host/cgroup",
 		httpAddress:        ":9808",
 		namespace:          v1alpha1.Namespace,
 	}
@@ -47,6 +49,7 @@ func (o *nodeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.kubeletEndpoint, "kubelet-endpoint", o.kubeletEndpoint, "path of the CSI socket as the kubelet sees it; empty when it is that of --csi-endpoint")
 	flags.StringVar(&o.registrationSocket, "registration-socket", o.registrationSocket, "socket in the kubelet's plugins_registry directory; empty to not register")
 	flags.StringVar(&o.lockFile, "lock-file", o.lockFile, "file, shared by all agents of this node, that admits one of them")
+	flags.StringVar(&o.cgroupRoot, "cgroup-root", o.cgroupRoot, "directory of the host's cgroup v2 that holds kubepods or kubepods.slice, for the limits of volumes")
 	flags.StringVar(&o.httpAddress, "http-address", o.httpAddress, "address of /metrics and /healthz; empty for none")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "kubeconfig file; empty inside a cluster")
 	flags.StringVar(&o.namespace, "namespace", o.namespace, "namespace of the agents' Leases; $POD_NAMESPACE when set")

@@ -18,6 +18,8 @@ import (
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
+	"github.com/berth-dev/berth/pkg/lvm/dm"
+	"github.com/berth-dev/berth/pkg/qos"
 )
 
 // Options are the doors of an agent to the world. All are required but where said.
@@ -35,6 +37,12 @@ type Options struct {
 	Resume    func(ctx context.Context, devices []string) (resumed []string, err error)
 	Formatter Formatter
 	Eraser    Eraser
+	Copier    Copier
+	Renewer   Renewer
+	// SnapshotStatus tells how full a thick snapshot is; it must not run LVM.
+	SnapshotStatus func(volumeGroup, snapshot string) (dm.Snapshot, error)
+	// Limit holds the pods that use volumes to the volumes' limits; nil where it is not to be done.
+	Limit func(volumes []qos.Volume) ([]qos.Result, error)
 
 	// Clock measures what goes through Client and Kubernetes.
 	Clock *ClockMeter
@@ -53,6 +61,7 @@ type Agent struct {
 	recents   *recents
 	publisher *publisher
 	volumes   *volumes
+	limits    *limits
 	metrics   *metrics
 
 	volumeInformer  cache.SharedIndexInformer
@@ -87,8 +96,11 @@ func New(options Options) *Agent {
 		groups: a.groups, config: a.configInForce, formatter: options.Formatter, eraser: options.Eraser, recorder: options.Recorder,
 		publisher: a.publisher, metrics: a.metrics, queue: newQueue(), timings: &timings{began: map[string]time.Time{}},
 		written: &written{last: map[string]version{}},
+		copier:  options.Copier, renewer: options.Renewer, snapshotStatus: options.SnapshotStatus,
+		copies: &copies{turns: map[string]chan struct{}{}}, fullnesses: &fullnesses{of: map[string]fullness{}},
 		orphans: map[string]v1alpha1.OrphanEntry{},
 	}
+	a.limits = newLimits(a.volumes, options.Limit)
 	return a
 }
 
@@ -105,7 +117,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.publisher.insist()
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		a.volumeInformer.RunWithContext, a.storageInformer.RunWithContext, a.publisher.run, a.watchLVM, a.renewLease,
+		a.volumeInformer.RunWithContext, a.storageInformer.RunWithContext, a.publisher.run, a.watchLVM, a.renewLease, a.limits.run,
 	} {
 		parts.Go(func() { part(ctx) })
 	}
@@ -113,6 +125,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		close(a.started)
 		signal(a.news)
 		parts.Go(func() { a.inspectNews(ctx) })
+		parts.Go(func() { a.volumes.watchSnapshots(ctx) })
 		a.volumes.run(ctx)
 	}
 	parts.Wait()
@@ -184,6 +197,9 @@ func (a *Agent) watchObjects() error {
 		AddFunc: enqueue, UpdateFunc: func(_, object any) { enqueue(object) }, DeleteFunc: enqueue,
 	})
 	if err != nil {
+		return err
+	}
+	if _, err := a.volumeInformer.AddEventHandler(a.limits.handler()); err != nil {
 		return err
 	}
 	// A NodeStorage that goes, with its Node or by hand, is made again.

@@ -18,6 +18,9 @@ import (
 // create brings an accepted volume one step further: the LV, then its bytes and file system (a build, beside the
 // worker), then the ready tag, then phase Ready. done is true with the last.
 func (v *volumes) create(ctx context.Context, object *v1alpha1.LogicalVolume) (done bool, err error) {
+	if object.Spec.Kind == v1alpha1.KindSnapshot {
+		return v.createSnapshot(ctx, object)
+	}
 	if err := checkOrder(object); err != nil {
 		return false, err
 	}
@@ -37,11 +40,14 @@ func (v *volumes) create(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 		return true, v.adopt(ctx, object, at, !built)
 	}
 	if fresh || !built {
-		v.builds.start(object.Name, object.UID, func(ctx context.Context) error { return v.build(ctx, object, at, fresh) })
+		v.builds.start(object.Name, object.UID, func(ctx context.Context) error { return v.fill(ctx, object, at, fresh) })
 		return false, errWorking
 	}
 	vg, err := v.finish(ctx, at.vg.Name, object.Name)
 	if err != nil {
+		return false, err
+	}
+	if err := v.thaw(ctx, object.Name); err != nil {
 		return false, err
 	}
 	if err := v.writeReady(ctx, object, vg, false); err != nil {
@@ -94,7 +100,7 @@ func (v *volumes) makeLV(ctx context.Context, object *v1alpha1.LogicalVolume) (a
 		return place{}, false, err
 	}
 	defer unlock()
-	at, fresh, err = v.placeLV(ctx, object, c)
+	at, fresh, err = v.placeFrom(ctx, object, c)
 	if finalRefusal(err) {
 		return place{}, false, v.refuse(ctx, object, c, err)
 	}
@@ -154,10 +160,14 @@ func (v *volumes) placeLV(ctx context.Context, object *v1alpha1.LogicalVolume, c
 }
 
 func tagsOf(object *v1alpha1.LogicalVolume) lvm.VolumeTags {
-	return lvm.VolumeTags{
+	tags := lvm.VolumeTags{
 		ClaimNamespace: object.Spec.ClaimRef.Namespace, ClaimName: object.Spec.ClaimRef.Name,
 		DeviceClass: object.Spec.DeviceClass, FSType: object.Spec.FSType,
 	}
+	if object.Spec.Source != nil {
+		tags.Source = object.Spec.Source.Name
+	}
+	return tags
 }
 
 func finalRefusal(err error) bool {
@@ -201,6 +211,10 @@ func (v *volumes) build(ctx context.Context, object *v1alpha1.LogicalVolume, at 
 	device := v.groups.manager.DevicePath(at.vg.Name, object.Name)
 	logger := klog.LoggerWithValues(klog.FromContext(ctx), "volumeID", object.Name, "volumeGroup", at.vg.Name)
 	ctx = klog.NewContext(ctx, logger)
+	if object.Spec.Encryption != "" {
+		// Nobody sees what is below the encryption; what is inside is made at the first stage, when there is a key.
+		return nil
+	}
 	if err := v.eraser.Erase(ctx, device, object.Spec.Erase, at.lv.SizeBytes); err != nil {
 		return again(codes.Aborted, "", "erase %s/%s: %w", at.vg.Name, object.Name, err)
 	}
@@ -217,6 +231,9 @@ func (v *volumes) build(ctx context.Context, object *v1alpha1.LogicalVolume, at 
 // before the object was lost: unknown counts as yes.
 func (v *volumes) adopt(ctx context.Context, object *v1alpha1.LogicalVolume, at place, staged bool) error {
 	klog.FromContext(ctx).Info("Volume is ready on disk already", "volumeGroup", at.vg.Name)
+	if err := v.thaw(ctx, object.Name); err != nil {
+		return err
+	}
 	if err := v.writeReady(ctx, object, at.vg, staged); err != nil {
 		return err
 	}
@@ -233,6 +250,10 @@ func (v *volumes) writeReady(ctx context.Context, object *v1alpha1.LogicalVolume
 	_, _, err := v.changeStatus(ctx, object, func(status *v1alpha1.LogicalVolumeStatus, generation int64) {
 		status.Phase, status.Code, status.Message = v1alpha1.PhaseReady, "", ""
 		status.AllocatedBytes = lv.SizeBytes
+		status.CopiedBytes, status.CopiedFrom = 0, ""
+		if object.Spec.Kind == v1alpha1.KindSnapshot {
+			status.SourceBytes, _ = vg.ViewBytes(lv)
+		}
 		status.VolumeGroup = v1alpha1.VolumeGroupReference{Name: vg.Name, UUID: vg.UUID, Seqno: vg.Seqno}
 		status.Staged = status.Staged || staged
 		status.ObservedGeneration = generation
@@ -243,6 +264,9 @@ func (v *volumes) writeReady(ctx context.Context, object *v1alpha1.LogicalVolume
 	}
 	klog.FromContext(ctx).V(2).Info("Volume is ready", "volumeGroup", vg.Name, "size", exactBytes(lv.SizeBytes), "seqno", vg.Seqno)
 	v.event(object, corev1.EventTypeNormal, v1alpha1.ReasonReady, fmt.Sprintf("logical volume %s/%s of %s on node %s", vg.Name, lv.Name, exactBytes(lv.SizeBytes), v.nodeName))
+	if object.Spec.Source != nil {
+		v.wake(object.Spec.Source.Name)
+	}
 	return nil
 }
 

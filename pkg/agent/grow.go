@@ -166,17 +166,18 @@ func (v *volumes) findHelper(volumeID string) (place, bool) {
 }
 
 // keepsHelper says whether an LV is a helper of a volume that looks after it itself. One that turned up when its volume
-// was not to grow any more is looked after at once.
+// was not to grow any more, or had been copied, is looked after at once.
 func (v *volumes) keepsHelper(lv lvm.LogicalVolume) bool {
-	volumeID, grows := lv.Grows()
-	if !grows {
+	volumeID, helps := helps(lv)
+	if !helps {
 		return false
 	}
 	object, err := v.lister.Get(volumeID)
 	if err != nil {
 		return false
 	}
-	if object.Status.Phase == v1alpha1.PhaseReady && object.Spec.SizeBytes <= object.Status.AllocatedBytes {
+	_, holds := lv.Holds()
+	if object.Status.Phase == v1alpha1.PhaseReady && (holds || object.Spec.SizeBytes <= object.Status.AllocatedBytes) {
 		v.queue.Add(volumeID)
 	}
 	return true

@@ -14,7 +14,13 @@ import (
 // maintain looks after a volume that is Ready: is its LV there, and is it to grow? It never creates or formats. done
 // is true when it grew.
 func (v *volumes) maintain(ctx context.Context, object *v1alpha1.LogicalVolume) (done bool, err error) {
+	if object.Spec.Kind == v1alpha1.KindSnapshot {
+		return false, v.maintainSnapshot(ctx, object)
+	}
 	if err := v.writeHealth(ctx, object); err != nil {
+		return false, err
+	}
+	if err := v.thaw(ctx, object.Name); err != nil {
 		return false, err
 	}
 	status := object.Status
@@ -59,6 +65,9 @@ func (v *volumes) expand(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 	}
 	g, err := growthOf(object, vg)
 	if err != nil {
+		return false, err
+	}
+	if err := checkGrowable(g); err != nil {
 		return false, err
 	}
 	if object.Spec.FSType == "" {

@@ -33,7 +33,7 @@ func (r *recents) update(s sighting) {
 		}
 		sizes := map[string]int64{}
 		for _, lv := range owned(o.vg) {
-			if _, grows := lv.Grows(); !grows {
+			if _, helps := helps(lv); !helps {
 				sizes[lv.Name] = lv.SizeBytes + helperBytes(o.vg, lv.Name)
 			}
 		}

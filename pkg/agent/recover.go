@@ -49,6 +49,10 @@ func (v *volumes) recover(ctx context.Context, name string) error {
 		v.orphan(name, at, fmt.Sprintf("it was made for volume %s to grow by, which has no LogicalVolume", volumeID))
 		return nil
 	}
+	if volumeID, holds := at.lv.Holds(); holds {
+		v.orphan(name, at, fmt.Sprintf("it was made to copy from into volume %s, which has no LogicalVolume", volumeID))
+		return nil
+	}
 	tags := lvm.ParseTags(at.lv.Tags)
 	if !tags.Ready {
 		v.orphan(name, at, "there is no LogicalVolume, and none is made because the volume was never ready")
@@ -95,7 +99,18 @@ func (v *volumes) recreate(ctx context.Context, name string, at place, tags lvm.
 	if tags.FSType == "" {
 		object.Spec.Erase = v1alpha1.EraseZero
 	}
-	if uid, ok := lvm.ClaimUID(name); ok {
+	if tags.LUKS {
+		object.Spec.Encryption = v1alpha1.EncryptionLUKS2
+	}
+	if tags.Source != "" {
+		object.Spec.Source = &v1alpha1.VolumeSource{Name: tags.Source}
+	}
+	uid, ok := lvm.ClaimUID(name)
+	if tags.Snapshot {
+		object.Spec.Kind = v1alpha1.KindSnapshot
+		uid, ok = lvm.SnapshotUID(name)
+	}
+	if ok {
 		object.Spec.ClaimRef.UID = types.UID(uid)
 	}
 	created, err := v.client.Create(ctx, object, metav1.CreateOptions{})

@@ -19,6 +19,9 @@ func (v *volumes) remove(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 	if !v.builds.stop(object.Name) {
 		return false, errWorking
 	}
+	if err := v.checkUnused(object); err != nil {
+		return false, err
+	}
 	if err := v.removeLV(ctx, object); err != nil {
 		return false, err
 	}
@@ -27,15 +30,22 @@ func (v *volumes) remove(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 		return false, err
 	}
 	klog.FromContext(ctx).V(2).Info("Volume is removed")
+	if object.Spec.Source != nil {
+		v.wake(object.Spec.Source.Name)
+	}
 	return true, nil
 }
 
-// removeLV removes the volume's LV if there is one that is ours, and before it what the volume was to grow by.
+// removeLV removes the volume's LV if there is one that is ours, and before it what the volume was to grow by and what held
+// its source still.
 func (v *volumes) removeLV(ctx context.Context, object *v1alpha1.LogicalVolume) error {
 	if err := v.lookAgain(ctx); err != nil {
 		return err
 	}
 	if err := v.removeHelper(ctx, object.Name); err != nil {
+		return err
+	}
+	if err := v.thaw(ctx, object.Name); err != nil {
 		return err
 	}
 	at, ok := v.groups.find(object.Name)
@@ -45,11 +55,15 @@ func (v *volumes) removeLV(ctx context.Context, object *v1alpha1.LogicalVolume) 
 	if !ok {
 		return v.removeElsewhere(ctx, object)
 	}
+	if err := v.checkSnapshots(ctx, at); err != nil {
+		return err
+	}
 	if err := v.removeAndReport(ctx, at.vg.Name, object.Name); err != nil {
 		return err
 	}
+	v.wake(at.lv.Origin)
 	// A helper turns up now when its lvcreate had passed its deadline.
-	for _, name := range []string{object.Name, lvm.GrowName(object.Name)} {
+	for _, name := range []string{object.Name, lvm.GrowName(object.Name), lvm.CopyName(object.Name)} {
 		if _, ok := v.groups.find(name); ok {
 			return again(codes.Aborted, "", "logical volume %s/%s is still there after lvremove", at.vg.Name, name)
 		}
@@ -124,7 +138,7 @@ func (v *volumes) removeElsewhere(ctx context.Context, object *v1alpha1.LogicalV
 		return again(codes.Unavailable, v1alpha1.ReasonVolumeGroupMissing,
 			"volume group %s is not on node %s: whether %s is still on it is not known", vgName, v.nodeName, object.Name)
 	}
-	for _, name := range []string{lvm.GrowName(object.Name), object.Name} {
+	for _, name := range []string{lvm.GrowName(object.Name), lvm.CopyName(object.Name), object.Name} {
 		if lv, ok := vg.LogicalVolume(name); !ok || !lvm.ParseTags(lv.Tags).Owned {
 			continue
 		}

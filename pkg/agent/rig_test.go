@@ -23,6 +23,7 @@ import (
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
 	"github.com/berth-dev/berth/pkg/lvm/lvmfake"
+	"github.com/berth-dev/berth/pkg/qos"
 )
 
 const (
@@ -51,6 +52,7 @@ type rig struct {
 	eraser    *fakeEraser
 	events    *record.FakeRecorder
 	config    string
+	limit     func([]qos.Volume) ([]qos.Result, error)
 
 	agent *Agent
 	kill  context.CancelFunc
@@ -99,7 +101,7 @@ func (r *rig) start() {
 		NodeName: node1, Namespace: v1alpha1.Namespace, ConfigPath: r.config,
 		Manager: guard{r.manager, r}, Fingerprint: r.manager.Fingerprint,
 		Resume:    func(context.Context, []string) ([]string, error) { return nil, nil },
-		Formatter: r.formatter, Eraser: r.eraser, Clock: &ClockMeter{},
+		Formatter: r.formatter, Eraser: r.eraser, Clock: &ClockMeter{}, Limit: r.limit,
 		Client: r.client, Kubernetes: r.kube, Recorder: r.events, Registerer: prometheus.NewRegistry(),
 	})
 	done := make(chan struct{})
@@ -246,9 +248,14 @@ type fakeFormatter struct {
 
 func (f *fakeFormatter) Format(ctx context.Context, device, _ string, _ []string, _ bool) error {
 	name := strings.TrimPrefix(strings.ReplaceAll(filepath.Base(device), "--", "-"), "vg0-")
-	if lv := f.rig.onDisk(name); lv == nil {
+	inside, plaintext := strings.CutPrefix(name, "berth-")
+	lv := f.rig.onDisk(inside)
+	switch {
+	case lv == nil:
 		return errors.New("no such device: " + name)
-	} else if lvm.ParseTags(lv.Tags).Ready {
+	case plaintext && lvm.ParseTags(lv.Tags).LUKS:
+		f.rig.t.Errorf("%s is formatted although it carries the LUKS tag", name)
+	case !plaintext && lvm.ParseTags(lv.Tags).Ready:
 		f.rig.t.Errorf("%s is formatted although it carries the ready tag", name)
 	}
 	f.mu.Lock()

@@ -62,15 +62,24 @@ func owned(vg lvm.VolumeGroup) []lvm.LogicalVolume {
 	return lvs
 }
 
-// volumesIn counts Berth's LVs without those that a volume is growing by.
+// volumesIn counts Berth's volumes: no snapshots, and nothing that helps to make a volume.
 func volumesIn(vg lvm.VolumeGroup) int32 {
 	n := int32(0)
 	for _, lv := range owned(vg) {
-		if _, grows := lv.Grows(); !grows {
+		if _, helps := helps(lv); !helps && !lvm.ParseTags(lv.Tags).Snapshot {
 			n++
 		}
 	}
 	return n
+}
+
+// helps tells for which volume an LV is there that is no volume or snapshot itself: what the volume grows by, or what
+// holds its source still.
+func helps(lv lvm.LogicalVolume) (volumeID string, ok bool) {
+	if volumeID, ok = lv.Grows(); ok {
+		return volumeID, true
+	}
+	return lv.Holds()
 }
 
 // helperBytes is the size of what a volume is growing by.

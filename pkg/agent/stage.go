@@ -26,6 +26,10 @@ type StageInfo struct {
 	// FSType is the file system that is on the device; empty for a block volume.
 	FSType    string
 	SizeBytes int64
+	// Encrypted is true of a volume that has its file system or bytes inside LUKS2.
+	Encrypted bool
+	// Formatted is true of an encrypted volume whose LUKS header and content were made.
+	Formatted bool
 }
 
 // Stageable says where a volume's device is, after it has marked the volume as staged in the API. For a volume that
@@ -55,7 +59,17 @@ func (v *volumes) stageable(ctx context.Context, volumeID string) (StageInfo, er
 	if err != nil {
 		return StageInfo{}, err
 	}
-	return StageInfo{DevicePath: device, FSType: object.Spec.FSType, SizeBytes: object.Status.AllocatedBytes}, nil
+	info := StageInfo{DevicePath: device, FSType: object.Spec.FSType, SizeBytes: object.Status.AllocatedBytes}
+	if object.Spec.Encryption == "" {
+		return info, nil
+	}
+	// Whether a header may be made is known from the tags alone, and unknown is not yes.
+	at, ok := v.groups.find(object.Name)
+	if !ok {
+		return StageInfo{}, fmt.Errorf("volume %s is in no report of volume group %s: %w", object.Name, object.Status.VolumeGroup.Name, ErrNotReady)
+	}
+	info.Encrypted, info.Formatted = true, lvm.ParseTags(at.lv.Tags).LUKS
+	return info, nil
 }
 
 // Unstaged wakes a removal that waits for the volume to be closed.
@@ -84,6 +98,8 @@ func (v *volumes) ready(ctx context.Context, volumeID string) (*v1alpha1.Logical
 
 func usable(object *v1alpha1.LogicalVolume) error {
 	switch {
+	case object.Spec.Kind == v1alpha1.KindSnapshot:
+		return fmt.Errorf("%s is a snapshot: %w", object.Name, ErrNotReady)
 	case object.Spec.State == v1alpha1.StateAbsent:
 		return fmt.Errorf("volume %s is ordered to be removed: %w", object.Name, ErrNotReady)
 	case object.Status.Phase != v1alpha1.PhaseReady:

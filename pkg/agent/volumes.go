@@ -15,6 +15,7 @@ import (
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
+	"github.com/berth-dev/berth/pkg/lvm/dm"
 )
 
 const (
@@ -39,8 +40,12 @@ type volumes struct {
 	config    func() Config
 	formatter Formatter
 	eraser    Eraser
-	recorder  record.EventRecorder
-	publisher interface {
+	copier    Copier
+	renewer   Renewer
+	// snapshotStatus is dm.SnapshotStatus.
+	snapshotStatus func(volumeGroup, snapshot string) (dm.Snapshot, error)
+	recorder       record.EventRecorder
+	publisher      interface {
 		notify()
 		insist()
 	}
@@ -49,6 +54,9 @@ type volumes struct {
 	builds  *builds
 	timings *timings
 	written *written
+	// copies are the turns of those that copy; fullnesses is what was last seen of thick snapshots.
+	copies     *copies
+	fullnesses *fullnesses
 
 	mu      sync.Mutex
 	orphans map[string]v1alpha1.OrphanEntry
@@ -116,6 +124,7 @@ func (v *volumes) reconcile(ctx context.Context, name string) error {
 	}
 	v.setOrphan(name, nil)
 	v.setOrphan(lvm.GrowName(name), nil)
+	v.setOrphan(lvm.CopyName(name), nil)
 	if object.Spec.State == v1alpha1.StateAbsent {
 		return v.settle(ctx, object, "delete", v.remove)
 	}
@@ -201,16 +210,20 @@ func (v *volumes) writeOutcome(ctx context.Context, object *v1alpha1.LogicalVolu
 	return nil
 }
 
-// event records what happened where a person looks: on the LogicalVolume and on its claim.
+// event records what happened where a person looks: on the LogicalVolume and on its claim or VolumeSnapshot.
 func (v *volumes) event(object *v1alpha1.LogicalVolume, eventType, reason, message string) {
 	v.recorder.Event(referenceTo(object), eventType, reason, clip(message))
 	claim := object.Spec.ClaimRef
 	if claim.Name == "" {
 		return
 	}
-	v.recorder.Event(&corev1.ObjectReference{
+	reference := &corev1.ObjectReference{
 		APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID,
-	}, eventType, reason, clip(message))
+	}
+	if object.Spec.Kind == v1alpha1.KindSnapshot {
+		reference.APIVersion, reference.Kind = "snapshot.storage.k8s.io/v1", "VolumeSnapshot"
+	}
+	v.recorder.Event(reference, eventType, reason, clip(message))
 }
 
 func referenceTo(object *v1alpha1.LogicalVolume) *corev1.ObjectReference {

@@ -302,3 +302,21 @@ func (a *testAgent) Stageable(ctx context.Context, volumeID string) (StageInfo, 
 func (a *testAgent) Unstaged(volumeID string) {
 	a.set(func(a *testAgent) { a.unstaged = append(a.unstaged, volumeID) })
 }
+
+// Published implements Volumes.
+func (a *testAgent) Published(string) {}
+
+// FormatEncrypted implements Volumes. None of these volumes is encrypted, and none a copy.
+func (a *testAgent) FormatEncrypted(_ context.Context, volumeID, _ string, _ int64) error {
+	return fmt.Errorf("volume %s is not encrypted", volumeID)
+}
+
+// MarkFormatted implements Volumes.
+func (a *testAgent) MarkFormatted(_ context.Context, volumeID string) error {
+	return fmt.Errorf("volume %s is not encrypted", volumeID)
+}
+
+// Renew implements Volumes.
+func (a *testAgent) Renew(_ context.Context, device, _ string) error {
+	return fmt.Errorf("%s holds no copy", device)
+}

@@ -21,8 +21,10 @@ type Mounter interface {
 	// Mount mounts a device. Bind makes a file or directory appear at target.
 	Mount(device, target, fsType string, options []string) error
 	Bind(source, target string, options []string) error
-	// Unmount takes away the topmost mount at target.
+	// Unmount takes away the topmost mount at target. Detach does so without waiting for what is in use or still to be
+	// written: it goes when it can.
 	Unmount(target string) error
+	Detach(target string) error
 	// SameDevice says whether two paths are the same block device.
 	SameDevice(a, b string) bool
 	// FileSystem returns the type of the file system on a device, or "" when there is none. Something that is not a
@@ -30,6 +32,8 @@ type Mounter interface {
 	FileSystem(device string) (string, error)
 	// Check repairs what can be repaired without being asked. Errors: the file system needs a person.
 	Check(ctx context.Context, device string) error
+	// Smaller says whether the file system on a device leaves room on it unused. It runs no process.
+	Smaller(device string) (bool, error)
 	// Grow makes the file system on a device, mounted at path, as large as the device.
 	Grow(device, path string) error
 	// Usage returns the bytes and inodes of the file system that path is on.
@@ -44,6 +48,8 @@ type Mounted struct {
 	Device   string
 	Path     string
 	ReadOnly bool
+	// Block is true of a bound device node.
+	Block bool
 }
 
 // Usage is what a file system has and uses, in bytes and inodes.
@@ -85,7 +91,7 @@ func (m *hostMounter) Mounts() ([]Mounted, error) {
 		// A bound device node is a mount of the file system that the node is in, with the node as its root. To stat
 		// nothing else matters: a mount of a file system that hangs would hang this too.
 		if info.Root != "/" && isDeviceFileSystem(info.FsType) {
-			mounted.Device = info.MountPoint
+			mounted.Device, mounted.Block = info.MountPoint, true
 		}
 		mounts = append(mounts, mounted)
 	}
@@ -104,8 +110,14 @@ func (m *hostMounter) Bind(source, target string, options []string) error {
 	return m.mounter.Mount(source, target, "", append([]string{"bind"}, options...))
 }
 
+// Unmount is the system call: umount(8) looks at the target first, which fails where the device is lost, and cannot be
+// ended where it hangs. Nothing of what it does besides is needed.
 func (m *hostMounter) Unmount(target string) error {
-	return m.mounter.Unmount(target)
+	return os.NewSyscallError("umount", unix.Unmount(target, unix.UMOUNT_NOFOLLOW))
+}
+
+func (m *hostMounter) Detach(target string) error {
+	return os.NewSyscallError("umount", unix.Unmount(target, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH))
 }
 
 func (m *hostMounter) SameDevice(a, b string) bool {
@@ -158,29 +170,6 @@ func (m *hostMounter) Check(ctx context.Context, device string) error {
 	}
 	logger.V(2).Info("Cannot check the file system", "device", device, "exitStatus", exit.ExitStatus(), "output", string(output))
 	return nil
-}
-
-func (m *hostMounter) Grow(device, path string) error {
-	// The tools of all three file systems leave one alone that is as large as its device.
-	_, err := m.resizer.Resize(device, path)
-	return err
-}
-
-func (m *hostMounter) Usage(path string) (Usage, error) {
-	var stat unix.Statfs_t
-	if err := unix.Statfs(path, &stat); err != nil {
-		return Usage{}, fmt.Errorf("statfs %s: %w", path, err)
-	}
-	block := stat.Bsize
-	return Usage{
-		TotalBytes: int64(stat.Blocks) * block,
-		UsedBytes:  int64(stat.Blocks-stat.Bfree) * block,
-		// What root keeps for itself is neither used nor available.
-		AvailableBytes:  int64(stat.Bavail) * block,
-		TotalInodes:     int64(stat.Files),
-		UsedInodes:      int64(stat.Files - stat.Ffree),
-		AvailableInodes: int64(stat.Ffree),
-	}, nil
 }
 
 func (m *hostMounter) DeviceBytes(device string) (int64, error) {

@@ -3,6 +3,7 @@
 package csi
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc/codes"
+	utilexec "k8s.io/utils/exec"
+
+	"github.com/berth-dev/berth/pkg/luks"
 )
 
 // TestHostMounter mounts on this host. BERTH_CSI_DEVICE is a block device of at least 512 MiB whose content the test
@@ -34,10 +38,10 @@ func newRealHost(t *testing.T, device, fsType string) *host {
 		stage:   filepath.Join(directory, "stage"),
 		target:  filepath.Join(directory, "target"),
 	}
-	h.Node = NewNode("node-1", h, NewMounter())
+	h.Node = NewNode("node-1", h, NewMounter(), luks.New(utilexec.New()))
 	t.Cleanup(func() {
-		_ = h.unmount(h.target)
-		_ = h.unmount(h.stage)
+		_ = h.unmount(context.Background(), h.target)
+		_ = h.unmount(context.Background(), h.stage)
 	})
 	return h
 }

@@ -1,11 +1,14 @@
 package csi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"k8s.io/klog/v2"
 
 	"github.com/berth-dev/berth/pkg/lvm"
 )
@@ -60,17 +63,43 @@ func (n *Node) otherMounts(device string, known ...string) ([]string, error) {
 }
 
 // unmount takes away everything that is mounted at a path. Nothing mounted, or no such path, is no error.
-func (n *Node) unmount(path string) error {
+func (n *Node) unmount(ctx context.Context, path string) error {
 	for range maxStacked {
 		mounted, ok, err := n.mountAt(path)
 		if err != nil || !ok {
 			return err
 		}
-		if err := n.mounter.Unmount(mounted.Path); err != nil {
+		if err := n.takeAway(ctx, mounted); err != nil {
 			return fmt.Errorf("unmount %s: %w", path, err)
 		}
 	}
 	return fmt.Errorf("unmount %s: still mounted after %d times: %w", path, maxStacked, errPending)
+}
+
+// takeAway unmounts one mount. One whose device is lost or hangs is detached: nobody can wait for it, and the kernel
+// keeps the device open, and so safe from removal, until it has let go of it.
+func (n *Node) takeAway(ctx context.Context, mounted Mounted) error {
+	_, err := n.patience.wait(ctx, "unmount "+mounted.Path, unmountPatience, func() (any, error) {
+		return nil, n.mounter.Unmount(mounted.Path)
+	})
+	if err == nil || !errors.Is(err, errHangs) && !n.lost(mounted) {
+		return err
+	}
+	// An unmount that hangs has taken the mount away before it began to write.
+	if now, ok, lookErr := n.mountAt(mounted.Path); lookErr == nil && (!ok || now.Device != mounted.Device) {
+		return nil
+	}
+	klog.FromContext(ctx).Error(err, "Cannot unmount, detach", "path", mounted.Path, "device", mounted.Device)
+	return n.mounter.Detach(mounted.Path)
+}
+
+// lost says whether a mount's device is gone.
+func (n *Node) lost(mounted Mounted) bool {
+	if mounted.Block {
+		return false
+	}
+	_, err := n.mounter.DeviceBytes(mounted.Device)
+	return err != nil
 }
 
 // makeTarget creates what is to be mounted over: a directory, or a file for a block device.
@@ -105,7 +134,7 @@ type usedVolume struct {
 	block        bool
 }
 
-// inUse finds the volume that is mounted at a path.
+// inUse finds the volume that is mounted at a path. It asks the mounts only: a look at the path may hang or fail.
 // Errors: lvm.ErrNotFound when nothing is.
 func (n *Node) inUse(volumeID, path string) (usedVolume, error) {
 	mounted, ok, err := n.mountAt(path)
@@ -115,9 +144,5 @@ func (n *Node) inUse(volumeID, path string) (usedVolume, error) {
 	if !ok {
 		return usedVolume{}, fmt.Errorf("volume %s at %s: %w", volumeID, path, lvm.ErrNotFound)
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return usedVolume{}, fmt.Errorf("volume %s: %w", volumeID, err)
-	}
-	return usedVolume{device: mounted.Device, path: path, block: !info.IsDir()}, nil
+	return usedVolume{device: mounted.Device, path: path, block: mounted.Block}, nil
 }

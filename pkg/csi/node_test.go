@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
+	"github.com/berth-dev/berth/pkg/luks/luksfake"
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
@@ -21,12 +22,16 @@ import (
 type host struct {
 	*Node
 	mounter *fakeMounter
+	crypt   *luksfake.Crypt
 	volumes map[string]StageInfo
 	errs    map[string]error
 	staged  []string
 	told    []string
-	stage   string
-	target  string
+	// What the agent was asked for.
+	published, formatted, renewed []string
+	formatError, markError        error
+	stage                         string
+	target                        string
 }
 
 func (h *host) Stageable(_ context.Context, volumeID string) (StageInfo, error) {
@@ -43,12 +48,49 @@ func (h *host) Stageable(_ context.Context, volumeID string) (StageInfo, error) 
 
 func (h *host) Unstaged(volumeID string) { h.told = append(h.told, volumeID) }
 
+func (h *host) Published(volumeID string) { h.published = append(h.published, volumeID) }
+
+func (h *host) FormatEncrypted(_ context.Context, volumeID, device string, bytes int64) error {
+	if h.volumes[volumeID].Formatted {
+		return fmt.Errorf("volume %s was formatted before: %w", volumeID, ErrPrecondition)
+	}
+	if bytes != plaintextBytes {
+		return fmt.Errorf("%d bytes", bytes)
+	}
+	if err := h.formatError; err != nil {
+		return err
+	}
+	h.formatted = append(h.formatted, device)
+	h.mounter.fileSystems[device] = h.volumes[volumeID].FSType
+	return nil
+}
+
+func (h *host) MarkFormatted(_ context.Context, volumeID string) error {
+	if h.markError != nil {
+		return h.markError
+	}
+	info := h.volumes[volumeID]
+	info.Formatted = true
+	h.volumes[volumeID] = info
+	return nil
+}
+
+func (h *host) Renew(_ context.Context, device, _ string) error {
+	h.renewed = append(h.renewed, device)
+	return nil
+}
+
 // newHost has v-ext4, v-xfs and v-btrfs with their file systems and v-block, each a file of 8 MiB.
 func newHost(t *testing.T) *host {
 	t.Helper()
-	directory := t.TempDir()
+	return newHostIn(t, t.TempDir())
+}
+
+func newHostIn(t *testing.T, directory string) *host {
+	t.Helper()
 	h := &host{
-		mounter: &fakeMounter{fileSystems: map[string]string{}},
+		mounter: &fakeMounter{fileSystems: map[string]string{}, smaller: map[string]bool{}},
+		crypt:   luksfake.New(),
 		volumes: map[string]StageInfo{},
 		errs:    map[string]error{},
 		stage:   filepath.Join(directory, "plugins", "stage"),
@@ -69,7 +111,7 @@ func newHost(t *testing.T) *host {
 		h.volumes[name] = StageInfo{DevicePath: device, FSType: fsType, SizeBytes: 8 * mib}
 		h.mounter.fileSystems[device] = fsType
 	}
-	h.Node = NewNode("node-1", h, h.mounter)
+	h.Node = NewNode("node-1", h, h.mounter, h.crypt)
 	return h
 }
 
@@ -98,7 +140,7 @@ func TestStageAndPublishTenTimes(t *testing.T) {
 				}
 			}
 			block := capability.GetBlock() != nil
-			wantMounts := []Mounted{{h.volumes[name].DevicePath, h.stage, false}, {h.volumes[name].DevicePath, h.target, false}}
+			wantMounts := []Mounted{{Device: h.volumes[name].DevicePath, Path: h.stage}, {Device: h.volumes[name].DevicePath, Path: h.target, Block: block}}
 			if block {
 				wantMounts = wantMounts[1:]
 			}
@@ -125,6 +167,9 @@ func TestStageAndPublishTenTimes(t *testing.T) {
 			}
 			if _, err := os.Stat(h.target); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the target is left: %v", err)
+			}
+			if len(h.published) != 10 {
+				t.Errorf("the agent was told of %d publications", len(h.published))
 			}
 			if !slices.Contains(h.told, name) {
 				t.Error("the agent was not told of the unstage")
@@ -181,7 +226,7 @@ func TestStageRefuses(t *testing.T) {
 		"damage beyond fsck":      {func(h *host) { h.mounter.checkError = errors.New("run fsck by hand") }, "v-ext4", mountCapability(""), codes.FailedPrecondition, []string{"by hand"}},
 		"mount fails":             {func(h *host) { h.mounter.mountError = errors.New("bad superblock") }, "v-ext4", mountCapability(""), codes.Internal, []string{"bad superblock"}},
 		"volume is not ready":     {func(h *host) { h.errs["v-ext4"] = fmt.Errorf("being removed: %w", ErrPrecondition) }, "v-ext4", mountCapability(""), codes.FailedPrecondition, []string{"being removed"}},
-		"another volume is there": {func(h *host) { h.mounter.mounts = []Mounted{{"/dev/other", h.stage, false}} }, "v-ext4", mountCapability(""), codes.FailedPrecondition, []string{"/dev/other"}},
+		"another volume is there": {func(h *host) { h.mounter.mounts = []Mounted{{Device: "/dev/other", Path: h.stage}} }, "v-ext4", mountCapability(""), codes.FailedPrecondition, []string{"/dev/other"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -244,14 +289,14 @@ func TestPublish(t *testing.T) {
 		"another volume is there": {
 			capability: mountCapability(""),
 			before: func(h *host, _ *testing.T) {
-				h.mounter.mounts = append(h.mounter.mounts, Mounted{"/dev/other", h.target, false})
+				h.mounter.mounts = append(h.mounter.mounts, Mounted{Device: "/dev/other", Path: h.target})
 			},
 			code: codes.FailedPrecondition, part: "/dev/other",
 		},
 		"writable where read-only is asked": {
 			capability: mountCapability(""),
 			before: func(h *host, _ *testing.T) {
-				h.mounter.mounts = append(h.mounter.mounts, Mounted{h.volumes["v-ext4"].DevicePath, h.target, false})
+				h.mounter.mounts = append(h.mounter.mounts, Mounted{Device: h.volumes["v-ext4"].DevicePath, Path: h.target})
 			},
 			change: func(r *csi.NodePublishVolumeRequest) { r.Readonly = true },
 			code:   codes.AlreadyExists, part: "writable",
@@ -409,7 +454,7 @@ func TestNodeCallsForOneVolumeExcludeEachOther(t *testing.T) {
 func TestNodeGetInfo(t *testing.T) {
 	long := strings.Repeat("a-long-node-name.", 12) + "example"
 	for _, name := range []string{"node-1", long} {
-		info, err := NewNode(name, nil, nil).NodeGetInfo(quiet(t), &csi.NodeGetInfoRequest{})
+		info, err := NewNode(name, nil, nil, nil).NodeGetInfo(quiet(t), &csi.NodeGetInfoRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}

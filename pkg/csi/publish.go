@@ -34,6 +34,7 @@ func (n *Node) NodePublishVolume(ctx context.Context, request *csi.NodePublishVo
 	if err != nil {
 		return nil, fmt.Errorf("publish volume %s: %w", request.GetVolumeId(), err)
 	}
+	n.volumes.Published(request.GetVolumeId())
 	return &csi.NodePublishVolumeResponse{}, nil
 }
 
@@ -54,7 +55,7 @@ func (n *Node) source(ctx context.Context, request *csi.NodePublishVolumeRequest
 		if err := checkAccess(info.FSType, used); err != nil {
 			return source{}, fmt.Errorf("%w: %w", ErrPrecondition, err)
 		}
-		return source{device: info.DevicePath, path: info.DevicePath, block: true}, nil
+		return n.blockSource(request.GetVolumeId(), info)
 	}
 	staged, ok, err := n.mountAt(request.GetStagingTargetPath())
 	if err != nil {
@@ -62,6 +63,12 @@ func (n *Node) source(ctx context.Context, request *csi.NodePublishVolumeRequest
 	}
 	if !ok {
 		return source{}, fmt.Errorf("nothing is staged at %s: %w", request.GetStagingTargetPath(), ErrPrecondition)
+	}
+	if !staged.ReadOnly {
+		// A pod that has run on it so far can go on.
+		if err := n.heal(ctx, request.GetVolumeId(), staged.Device, staged.Path); err != nil {
+			klog.FromContext(ctx).Error(err, "Cannot look after the size of a file system", "device", staged.Device)
+		}
 	}
 	return source{device: staged.Device, path: staged.Path}, nil
 }
@@ -89,7 +96,7 @@ func (n *Node) publish(ctx context.Context, request *csi.NodePublishVolumeReques
 	}
 	if err := n.mounter.Bind(from.path, target, options); err != nil {
 		// A bind that is made and then cannot be made read-only must not stay writable.
-		return errors.Join(err, n.unmount(target), removeTarget(target))
+		return errors.Join(err, n.unmount(ctx, target), removeTarget(target))
 	}
 	klog.FromContext(ctx).V(2).Info("Published volume", "target", target, "readOnly", readOnly)
 	return nil
@@ -135,7 +142,7 @@ func (n *Node) NodeUnpublishVolume(ctx context.Context, request *csi.NodeUnpubli
 		return nil, err
 	}
 	defer unlock()
-	if err := n.unmount(request.GetTargetPath()); err != nil {
+	if err := n.unmount(ctx, request.GetTargetPath()); err != nil {
 		return nil, fmt.Errorf("unpublish volume %s: %w", request.GetVolumeId(), err)
 	}
 	if err := removeTarget(request.GetTargetPath()); err != nil {

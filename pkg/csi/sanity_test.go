@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/berth-dev/berth/pkg/luks/luksfake"
 	"github.com/berth-dev/berth/test/sanity"
 )
 
@@ -23,7 +24,7 @@ func TestSanity(t *testing.T) {
 	}}
 	identity := NewIdentity("test", c.controller.Ready)
 	controllerSocket := serve(ctx, t, filepath.Join(directory, "c"), Services{Identity: identity, Controller: c.controller})
-	nodeSocket := serve(ctx, t, filepath.Join(directory, "n"), Services{Identity: identity, Node: NewNode("node-1", c.agent, mounter)})
+	nodeSocket := serve(ctx, t, filepath.Join(directory, "n"), Services{Identity: identity, Node: NewNode("node-1", c.agent, mounter, luksfake.New())})
 
 	sanity.Run(t, sanity.Services{
 		NodeEndpoint:       nodeSocket,

@@ -2,6 +2,7 @@ package csi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -10,10 +11,11 @@ import (
 )
 
 // NodeStageVolume implements csi.NodeServer: it mounts a volume's file system once on this node. A block volume has
-// nothing to mount.
+// nothing to mount. An encrypted one of either kind is opened before.
 //
 // It never formats. The file system was made before the volume was Ready; one that is missing or another than
-// expected is damage, or somebody else's data, and a person has to look.
+// expected is damage, or somebody else's data, and a person has to look. Only of an encrypted volume is it made at the
+// first stage: before, nobody had the key.
 func (n *Node) NodeStageVolume(ctx context.Context, request *csi.NodeStageVolumeRequest) (*csi.NodeStageVolumeResponse, error) {
 	err := require(field{"volume_id", request.GetVolumeId()}, field{"staging_target_path", request.GetStagingTargetPath()})
 	if err != nil {
@@ -35,60 +37,104 @@ func (n *Node) NodeStageVolume(ctx context.Context, request *csi.NodeStageVolume
 	if err := checkAccess(info.FSType, used); err != nil {
 		return nil, fmt.Errorf("volume %s: %w: %w", request.GetVolumeId(), ErrPrecondition, err)
 	}
-	if !used.block {
-		if err := n.stage(ctx, request, info); err != nil {
-			return nil, fmt.Errorf("stage volume %s: %w", request.GetVolumeId(), err)
-		}
+	stage := n.stage
+	if used.block {
+		stage = n.stageBlock
+	}
+	if err := stage(ctx, request, info); err != nil {
+		return nil, fmt.Errorf("stage volume %s: %w", request.GetVolumeId(), err)
 	}
 	return &csi.NodeStageVolumeResponse{}, nil
 }
 
 // stage mounts a file system at the staging path, unless it is there already.
 func (n *Node) stage(ctx context.Context, request *csi.NodeStageVolumeRequest, info StageInfo) error {
-	path := request.GetStagingTargetPath()
+	path, device := request.GetStagingTargetPath(), deviceOf(request.GetVolumeId(), info)
 	mounted, ok, err := n.mountAt(path)
 	if err != nil {
 		return err
 	}
-	if ok {
-		if n.mounter.SameDevice(mounted.Device, info.DevicePath) {
-			return nil
-		}
-		return fmt.Errorf("%s is mounted at %s, where %s belongs: %w", mounted.Device, path, info.DevicePath, ErrPrecondition)
+	if ok && !n.mounter.SameDevice(mounted.Device, device) {
+		return fmt.Errorf("%s is mounted at %s, where %s belongs: %w", mounted.Device, path, device, ErrPrecondition)
 	}
+	if !ok {
+		if err := n.unlock(ctx, request, info); err != nil {
+			return err
+		}
+		if err := n.mount(ctx, request, info); err != nil {
+			return errors.Join(err, n.lockAgain(ctx, request.GetVolumeId(), info))
+		}
+	}
+	if mounted.ReadOnly || isReadOnly(mountOptions(request.GetVolumeCapability())) {
+		return nil
+	}
+	return n.heal(ctx, request.GetVolumeId(), device, path)
+}
+
+// stageBlock has nothing to mount.
+func (n *Node) stageBlock(ctx context.Context, request *csi.NodeStageVolumeRequest, info StageInfo) error {
+	if err := n.unlock(ctx, request, info); err != nil {
+		return err
+	}
+	return n.own(ctx, request.GetVolumeId(), info)
+}
+
+// mount checks what is on the device, and mounts it.
+func (n *Node) mount(ctx context.Context, request *csi.NodeStageVolumeRequest, info StageInfo) error {
+	path, device := request.GetStagingTargetPath(), deviceOf(request.GetVolumeId(), info)
 	options := mountOptions(request.GetVolumeCapability())
-	if err := n.checkFileSystem(ctx, info, options); err != nil {
+	if err := n.checkFileSystem(ctx, device, info.FSType, options); err != nil {
+		return err
+	}
+	if err := n.own(ctx, request.GetVolumeId(), info); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return fmt.Errorf("create the staging path: %w", err)
 	}
-	if err := n.mounter.Mount(info.DevicePath, path, info.FSType, options); err != nil {
+	if err := n.mounter.Mount(device, path, info.FSType, options); err != nil {
 		return err
 	}
-	klog.FromContext(ctx).V(2).Info("Staged volume", "device", info.DevicePath, "fsType", info.FSType, "options", options)
+	klog.FromContext(ctx).V(2).Info("Staged volume", "device", device, "fsType", info.FSType, "options", options)
 	return nil
 }
 
 // checkFileSystem looks at what is on the device before it is mounted.
 // Errors: ErrPrecondition when it is not the file system that was made.
-func (n *Node) checkFileSystem(ctx context.Context, info StageInfo, options []string) error {
-	found, err := n.mounter.FileSystem(info.DevicePath)
+func (n *Node) checkFileSystem(ctx context.Context, device, fsType string, options []string) error {
+	found, err := n.mounter.FileSystem(device)
 	if err != nil {
-		return fmt.Errorf("look for a file system on %s: %w", info.DevicePath, err)
+		return fmt.Errorf("look for a file system on %s: %w", device, err)
 	}
 	if found == "" {
 		return fmt.Errorf("no file system on %s, %s was made on it; it is not made again, because this may be damaged data: %w",
-			info.DevicePath, info.FSType, ErrPrecondition)
+			device, fsType, ErrPrecondition)
 	}
-	if found != info.FSType {
-		return fmt.Errorf("%s on %s, %s was made on it: %w", found, info.DevicePath, info.FSType, ErrPrecondition)
+	if found != fsType {
+		return fmt.Errorf("%s on %s, %s was made on it: %w", found, device, fsType, ErrPrecondition)
 	}
 	if isReadOnly(options) {
 		return nil
 	}
-	if err := n.mounter.Check(ctx, info.DevicePath); err != nil {
+	if err := n.mounter.Check(ctx, device); err != nil {
 		return fmt.Errorf("%w: %w", ErrPrecondition, err)
+	}
+	return nil
+}
+
+// heal makes a file system as large as its device where it is smaller: somebody died between the two growths, or the
+// volume was made from a smaller one.
+func (n *Node) heal(ctx context.Context, volumeID, device, path string) error {
+	if err := n.resizePlaintext(ctx, volumeID, device); err != nil {
+		return err
+	}
+	smaller, err := n.mounter.Smaller(device)
+	if err != nil || !smaller {
+		return err
+	}
+	klog.FromContext(ctx).Info("Growing a file system that is smaller than its device", "device", device)
+	if err := n.mounter.Grow(device, path); err != nil {
+		return fmt.Errorf("grow the file system: %w", err)
 	}
 	return nil
 }
@@ -127,7 +173,10 @@ func (n *Node) NodeUnstageVolume(ctx context.Context, request *csi.NodeUnstageVo
 		return nil, err
 	}
 	defer unlock()
-	if err := n.unmount(request.GetStagingTargetPath()); err != nil {
+	if err := n.unmount(ctx, request.GetStagingTargetPath()); err != nil {
+		return nil, fmt.Errorf("unstage volume %s: %w", request.GetVolumeId(), err)
+	}
+	if err := n.closePlaintext(ctx, request.GetVolumeId()); err != nil {
 		return nil, fmt.Errorf("unstage volume %s: %w", request.GetVolumeId(), err)
 	}
 	n.volumes.Unstaged(request.GetVolumeId())

@@ -9,7 +9,7 @@ import (
 
 // NodeGetVolumeStats implements csi.NodeServer: bytes and inodes of a file system, the size of a block volume. It takes
 // no lock, as the kubelet asks for it all the time and it changes nothing.
-func (n *Node) NodeGetVolumeStats(_ context.Context, request *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+func (n *Node) NodeGetVolumeStats(ctx context.Context, request *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
 	err := require(field{"volume_id", request.GetVolumeId()}, field{"volume_path", request.GetVolumePath()})
 	if err != nil {
 		return nil, err
@@ -21,7 +21,7 @@ func (n *Node) NodeGetVolumeStats(_ context.Context, request *csi.NodeGetVolumeS
 	if used.block {
 		return n.blockStats(used)
 	}
-	usage, err := n.mounter.Usage(used.path)
+	usage, err := n.usage(ctx, used.path)
 	if err != nil {
 		return nil, fmt.Errorf("volume %s: %w", request.GetVolumeId(), err)
 	}
@@ -29,6 +29,15 @@ func (n *Node) NodeGetVolumeStats(_ context.Context, request *csi.NodeGetVolumeS
 		{Unit: csi.VolumeUsage_BYTES, Total: usage.TotalBytes, Used: usage.UsedBytes, Available: usage.AvailableBytes},
 		{Unit: csi.VolumeUsage_INODES, Total: usage.TotalInodes, Used: usage.UsedInodes, Available: usage.AvailableInodes},
 	}}, nil
+}
+
+// usage asks the file system, which may be on a device that hangs.
+func (n *Node) usage(ctx context.Context, path string) (Usage, error) {
+	usage, err := n.patience.wait(ctx, "statfs "+path, statPatience, func() (any, error) { return n.mounter.Usage(path) })
+	if err != nil {
+		return Usage{}, err
+	}
+	return usage.(Usage), nil
 }
 
 // blockStats gives the size only: what of a block volume is used, nobody but its user knows.

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/berth-dev/berth/pkg/luks"
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
@@ -69,6 +70,9 @@ var codeOf = []struct {
 	{errNoGrowth, codes.OutOfRange},
 	{errRange, codes.OutOfRange},
 	{errNotReady, codes.Unavailable},
+	{errHangs, codes.Unavailable},
+	{luks.ErrKey, codes.InvalidArgument},
+	{luks.ErrNoHeader, codes.FailedPrecondition},
 	{lvm.ErrNotFound, codes.NotFound},
 }
 

@@ -14,6 +14,14 @@ const (
 	ParameterFSType      = "csi.storage.k8s.io/fstype"
 	ParameterMkfsOptions = "mkfsOptions"
 
+	// The Secret with the passphrase of an encrypted volume. csi-provisioner puts it into the PersistentVolume, from which the
+	// kubelet takes it; the driver's controller never sees it.
+	ParameterStageSecretName      = "csi.storage.k8s.io/node-stage-secret-name"
+	ParameterStageSecretNamespace = "csi.storage.k8s.io/node-stage-secret-namespace"
+	// An expansion needs no passphrase; a class may name it, as it has to for other drivers.
+	parameterExpandSecretName      = "csi.storage.k8s.io/node-expand-secret-name"
+	parameterExpandSecretNamespace = "csi.storage.k8s.io/node-expand-secret-namespace"
+
 	// csi-provisioner adds these with --extra-create-metadata.
 	parameterClaimName      = "csi.storage.k8s.io/pvc/name"
 	parameterClaimNamespace = "csi.storage.k8s.io/pvc/namespace"
@@ -37,7 +45,7 @@ var (
 	fsTypes    = []string{"ext4", "xfs", "btrfs"}
 	eraseModes = []string{EraseNone, EraseDiscard, EraseZero}
 	// userKeys are what a person may write in a StorageClass, in the order of the user guide.
-	userKeys = []string{ParameterDeviceClass, ParameterFSType, ParameterMkfsOptions, ParameterErase}
+	userKeys = []string{ParameterDeviceClass, ParameterFSType, ParameterMkfsOptions, ParameterErase, ParameterStageSecretName, ParameterStageSecretNamespace}
 )
 
 // Parameters are a StorageClass's parameters as driver and scheduler understand them.
@@ -85,6 +93,7 @@ func (p *Parameters) set(key, value string) (err error) {
 	case parameterClaimNamespace:
 		p.ClaimNamespace = value
 	case parameterVolumeName: // the volume's name comes with the call itself
+	case ParameterStageSecretName, ParameterStageSecretNamespace, parameterExpandSecretName, parameterExpandSecretNamespace:
 	default:
 		return unknown(key, userKeys)
 	}

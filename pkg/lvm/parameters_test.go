@@ -35,6 +35,18 @@ func TestParseParameters(t *testing.T) {
 			want: lvm.Parameters{FSType: "ext4", ClaimName: "data", ClaimNamespace: "db"},
 		},
 		{
+			name: "the secret of an encrypted class",
+			given: map[string]string{"csi.storage.k8s.io/node-stage-secret-name": "key", "csi.storage.k8s.io/node-stage-secret-namespace": "db",
+				"csi.storage.k8s.io/node-expand-secret-name": "key", "csi.storage.k8s.io/node-expand-secret-namespace": "db"},
+			want: lvm.Parameters{FSType: "ext4"},
+		},
+		{
+			name:      "another secret",
+			given:     map[string]string{"csi.storage.k8s.io/provisioner-secret-name": "key"},
+			wantErr:   lvm.ErrUnknownParameter,
+			wantWords: []string{"provisioner-secret-name"},
+		},
+		{
 			name:      "unknown key",
 			given:     map[string]string{"deviceclass": "ssd"},
 			wantErr:   lvm.ErrUnknownParameter,

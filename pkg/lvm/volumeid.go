@@ -66,6 +66,25 @@ func (lv LogicalVolume) Grows() (volumeID string, ok bool) {
 	return volumeID, true
 }
 
+// Holds tells for which volume an LV holds the source still, by its name and tags; ok is false for any other LV.
+func (lv LogicalVolume) Holds() (volumeID string, ok bool) {
+	volumeID, ok = strings.CutSuffix(lv.Name, copySuffix)
+	tags := ParseTags(lv.Tags)
+	if !ok || !tags.Owned || !tags.Copy {
+		return "", false
+	}
+	return volumeID, true
+}
+
+// SnapshotUID is the UID of the VolumeSnapshot that a snapshot was made for, where the snapshot ID tells it.
+func SnapshotUID(snapshotID string) (uid string, ok bool) {
+	uid, ok = strings.CutPrefix(snapshotID, snapshotIDPrefix)
+	if !ok || !isUUID(uid) {
+		return "", false
+	}
+	return uid, true
+}
+
 // isUUID accepts the one form that the API server writes: 8-4-4-4-12 lower-case hexadecimal digits.
 func isUUID(s string) bool {
 	if len(s) != 36 {

@@ -21,6 +21,7 @@ import (
 	"github.com/berth-dev/berth/pkg/api/client/fake"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/csi"
+	"github.com/berth-dev/berth/pkg/luks/luksfake"
 	"github.com/berth-dev/berth/pkg/lvm/lvmfake"
 	"github.com/berth-dev/berth/test/sanity"
 )
@@ -78,7 +79,7 @@ func TestAgent(t *testing.T) {
 			return csi.Serve(ctx, filepath.Join(directory, "c"), services, csi.NewMetrics(prometheus.NewRegistry()))
 		},
 		func(ctx context.Context) error {
-			services := csi.Services{Identity: identity, Node: csi.NewNode(node, volumesOf{nodeAgent}, newMemoryMounter(formatted))}
+			services := csi.Services{Identity: identity, Node: csi.NewNode(node, volumesOf{nodeAgent}, newMemoryMounter(formatted), luksfake.New())}
 			return csi.Serve(ctx, filepath.Join(directory, "n"), services, csi.NewMetrics(prometheus.NewRegistry()))
 		})
 	t.Cleanup(func() {

@@ -84,6 +84,8 @@ func (m *memoryMounter) Unmount(target string) error {
 	return fmt.Errorf("%s is not mounted", target)
 }
 
+func (m *memoryMounter) Detach(target string) error { return m.Unmount(target) }
+
 func (m *memoryMounter) SameDevice(a, b string) bool { return a == b }
 
 func (m *memoryMounter) FileSystem(device string) (string, error) {
@@ -93,6 +95,8 @@ func (m *memoryMounter) FileSystem(device string) (string, error) {
 }
 
 func (m *memoryMounter) Check(context.Context, string) error { return nil }
+
+func (m *memoryMounter) Smaller(string) (bool, error) { return false, nil }
 
 func (m *memoryMounter) Grow(string, string) error { return nil }
 

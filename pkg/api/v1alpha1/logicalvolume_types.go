@@ -223,6 +223,10 @@ type LogicalVolumeStatus struct {
 	// CopiedBytes is how much of its source a volume holds durably while it is copied.
 	// +optional
 	CopiedBytes int64 `json:"copiedBytes,omitempty"`
+	// CopiedFrom names what CopiedBytes counts: the UUIDs of the LVs read and written, joined by a slash. Between any
+	// others nothing has been copied.
+	// +optional
+	CopiedFrom string `json:"copiedFrom,omitempty"`
 	// Staged is set before the first mount or block publication and never cleared: a staged volume holds data.
 	// +optional
 	Staged bool `json:"staged,omitempty"`

@@ -27,4 +27,8 @@ const (
 	ReasonInsufficientSpace    = "InsufficientSpace"
 	ReasonLogicalVolumeInUse   = "LogicalVolumeInUse"
 	ReasonForeignLogicalVolume = "ForeignLogicalVolume"
+	ReasonSnapshotNearlyFull   = "SnapshotNearlyFull"
+	ReasonSnapshotOverflow     = "SnapshotOverflow"
+	ReasonSourceInUse          = "SourceInUse"
+	ReasonLimitsNotApplied     = "LimitsNotApplied"
 )
