@@ -43,9 +43,9 @@ func TestRenew(t *testing.T) {
 		name, fsType string
 		// left: the directory is there already.
 		left    bool
-		answers      []answer
-		want         []string
-		wantErr      string
+		answers []answer
+		want    []string
+		wantErr string
 	}{
 		{
 			name: "ext4", fsType: "ext4", answers: []answer{{}, features("has_journal metadata_csum_seed metadata_csum"), {}},
