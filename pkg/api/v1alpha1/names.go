@@ -27,4 +27,13 @@ const (
 	ReasonInsufficientSpace    = "InsufficientSpace"
 	ReasonLogicalVolumeInUse   = "LogicalVolumeInUse"
 	ReasonForeignLogicalVolume = "ForeignLogicalVolume"
+	ReasonThinPoolMissing      = "ThinPoolMissing"
+	ReasonThinPoolNotMade      = "ThinPoolNotMade"
+	ReasonThinPoolNearlyFull   = "ThinPoolNearlyFull"
+	ReasonThinPoolFull         = "ThinPoolFull"
+	ReasonThinPoolReadOnly     = "ThinPoolReadOnly"
+	ReasonThinPoolNeedsCheck   = "ThinPoolNeedsCheck"
+	ReasonThinPoolFailed       = "ThinPoolFailed"
+	ReasonLegLost              = "LegLost"
+	ReasonLegRebuilding        = "LegRebuilding"
 )
