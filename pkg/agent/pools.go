@@ -184,7 +184,7 @@ func (p *pools) published(vg lvm.VolumeGroup) []v1alpha1.ThinPoolStatus {
 		if state := p.state(lvKey{vg.Name, pool.Name}); state.seen {
 			pool.DataUsedBytes, pool.MetadataUsedBytes = state.pool.DataUsedBytes, state.pool.MetadataUsedBytes
 		}
-		list = append(list, v1alpha1.ThinPoolStatus(pool))
+		list = append(list, v1alpha1.NewThinPoolStatus(pool))
 	}
 	return list
 }
