@@ -78,8 +78,8 @@ func (v *volumes) wake(name string) {
 	if err != nil {
 		return
 	}
-	waits := object.Spec.State == v1alpha1.StateAbsent || object.Status.Phase == v1alpha1.PhaseReady && object.Spec.SizeBytes > object.Status.AllocatedBytes
-	if waits {
+	grows := object.Status.Phase == v1alpha1.PhaseReady && wantedBytes(object) > object.Status.AllocatedBytes
+	if grows || object.Spec.State == v1alpha1.StateAbsent {
 		klog.Background().V(4).Info("What the volume waited for is gone", "volumeID", name)
 		v.Retry(name)
 	}

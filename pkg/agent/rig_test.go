@@ -103,6 +103,7 @@ func (r *rig) start() {
 		Manager: guard{r.manager, r}, Fingerprint: r.manager.Fingerprint,
 		Resume:         func(context.Context, []string) ([]string, error) { return nil, nil },
 		SnapshotStatus: r.manager.SnapshotStatus, Copier: r.copier, Renewer: r.renewer,
+		ThinPoolStatus: r.manager.ThinPoolStatus, RAIDStatus: r.manager.RAIDStatus,
 		Formatter: r.formatter, Eraser: r.eraser, Clock: &ClockMeter{},
 		Client: r.client, Kubernetes: r.kube, Recorder: r.events, Registerer: prometheus.NewRegistry(),
 	})

@@ -30,4 +30,13 @@ const (
 	ReasonSnapshotNearlyFull   = "SnapshotNearlyFull"
 	ReasonSnapshotOverflow     = "SnapshotOverflow"
 	ReasonSourceInUse          = "SourceInUse"
+	ReasonThinPoolMissing      = "ThinPoolMissing"
+	ReasonThinPoolNotMade      = "ThinPoolNotMade"
+	ReasonThinPoolNearlyFull   = "ThinPoolNearlyFull"
+	ReasonThinPoolFull         = "ThinPoolFull"
+	ReasonThinPoolReadOnly     = "ThinPoolReadOnly"
+	ReasonThinPoolNeedsCheck   = "ThinPoolNeedsCheck"
+	ReasonThinPoolFailed       = "ThinPoolFailed"
+	ReasonLegLost              = "LegLost"
+	ReasonLegRebuilding        = "LegRebuilding"
 )
