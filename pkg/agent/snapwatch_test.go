@@ -48,7 +48,7 @@ func TestSnapshotFillsUp(t *testing.T) {
 			t.Errorf("%+v, want 24 MiB", lv.Status)
 		}
 		r.manager.SetSnapshotUsed("vg0", "s", 22*mi)
-		r.wait(20 * time.Second)
+		r.wait(30 * time.Second)
 		if lv := r.wantReady("s"); lv.Status.AllocatedBytes != 28*mi {
 			t.Errorf("%+v, want 28 MiB: the rest of the reserve", lv.Status)
 		}
