@@ -167,6 +167,11 @@ func (a *Agent) Unstaged(volumeID string) {
 	}
 }
 
+// Renew gives the file system on a device, the open device of an encrypted copy for instance, a UUID of its own.
+func (a *Agent) Renew(ctx context.Context, device, fsType string) error {
+	return a.options.Renewer.Renew(ctx, device, fsType)
+}
+
 // node reads the agent's own Node.
 func (a *Agent) node(ctx context.Context) (*corev1.Node, error) {
 	node, err := a.options.Kubernetes.CoreV1().Nodes().Get(ctx, a.options.NodeName, metav1.GetOptions{})
