@@ -95,10 +95,10 @@ func (l layoutYAML) layout(where string) (lvm.Layout, error) {
 		return lvm.Layout{}, fmt.Errorf("%stype: %q is none of linear, striped, raid1, raid5, raid6, raid10", where, l.Type)
 	}
 	var err error
-	if layout.Stripes, err = legs(where+"stripes", l.Type, l.Stripes, least.stripes); err != nil {
+	if layout.Stripes, err = legCount(where+"stripes", l.Type, l.Stripes, least.stripes); err != nil {
 		return lvm.Layout{}, err
 	}
-	if layout.Mirrors, err = legs(where+"mirrors", l.Type, l.Mirrors, least.mirrors); err != nil {
+	if layout.Mirrors, err = legCount(where+"mirrors", l.Type, l.Mirrors, least.mirrors); err != nil {
 		return lvm.Layout{}, err
 	}
 	if layout.StripeSizeBytes, err = quantity(where+"stripeSize", l.StripeSize); err != nil {
@@ -114,8 +114,8 @@ func (l layoutYAML) layout(where string) (lvm.Layout, error) {
 	return layout, nil
 }
 
-// legs reads a number of stripes or copies; the least is the default.
-func legs(field, layoutType string, given *int, least int) (int, error) {
+// legCount reads a number of stripes or copies; the least is the default.
+func legCount(field, layoutType string, given *int, least int) (int, error) {
 	switch {
 	case given == nil:
 		return least, nil
