@@ -76,6 +76,7 @@ func (v *volumes) freeze(ctx context.Context, object *v1alpha1.LogicalVolume, s 
 		return place{}, err
 	}
 	defer unlock()
+	c = v.asHeld(c)
 	vg, err := v.groups.current(ctx, c.Name)
 	if err != nil {
 		return place{}, err
