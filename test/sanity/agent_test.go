@@ -66,8 +66,8 @@ func TestAgent(t *testing.T) {
 		NodeName: node, Namespace: v1alpha1.Namespace, ConfigPath: config,
 		Manager: manager, Fingerprint: manager.Fingerprint,
 		Resume:         func(context.Context, []string) ([]string, error) { return nil, nil },
-		ThinPoolStatus: manager.ThinPoolStatus, RAIDStatus: manager.RAIDStatus,
-		Formatter: formatted, Eraser: formatted, Clock: &agent.ClockMeter{},
+		ThinPoolStatus: manager.ThinPoolStatus, RAIDStatus: manager.RAIDStatus, SnapshotStatus: manager.SnapshotStatus,
+		Formatter: formatted, Eraser: formatted, Copier: formatted, Renewer: formatted, Clock: &agent.ClockMeter{},
 		Client: api, Kubernetes: kube, Recorder: record.NewFakeRecorder(100000), Registerer: prometheus.NewRegistry(),
 	})
 	identity := csi.NewIdentity("test", controller.Ready)
