@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
+	"github.com/berth-dev/berth/pkg/lvm"
 )
 
 // Source is what a claim's volume is to be made from, on the node where that is; the zero value is nothing.
@@ -109,6 +110,22 @@ func sourceOf(object *v1alpha1.LogicalVolume) Source {
 // hasSource tells whether one of the claims is to be made from anything.
 func (d *Demand) hasSource() bool {
 	return slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Source != Source{} })
+}
+
+// hold is what copying another volume takes, until it is copied, besides the new one: outside a thin pool what changes in it
+// meanwhile is kept. The agent fits both together.
+func (n *node) hold(claim *Claim) (*volumeGroup, lvm.Request, bool) {
+	p := n.promises[claim.Source.VolumeID]
+	if claim.Source.VolumeID == "" || p == nil || p.volume == nil {
+		return nil, lvm.Request{}, false
+	}
+	v := p.volume
+	group := n.report.groupByUUID(v.group.Name, v.group.UUID)
+	if group == nil || !group.usable || v.allocatedBytes == 0 || n.report.class(v.deviceClass).layout.Type == lvm.LayoutThin {
+		return nil, lvm.Request{}, false
+	}
+	size := lvm.HoldBytes(v.allocatedBytes, group.space.ExtentSizeBytes)
+	return group, lvm.Request{SizeBytes: size, Layout: lvm.Layout{Type: lvm.LayoutLinear}}, true
 }
 
 // mayGo tells whether every claim's selected-node, where it has one, and the node of its source is this node. Caller

@@ -216,3 +216,29 @@ func TestContents(t *testing.T) {
 		t.Errorf("on %v after the content is gone; left %v, %v", nodes, f.contents, f.handles)
 	}
 }
+
+// Outside a thin pool a fifth of a volume is set aside while it is copied: 1 of 5 GiB.
+func TestCopyTakesMore(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		size int64
+		from Source
+		want Reason
+	}{
+		{"not a copy", 10, Source{}, Fits},
+		{"exact", 9, Source{VolumeID: "pvc-original"}, Fits},
+		{"one too many", 10, Source{VolumeID: "pvc-original"}, TooFewBytes},
+		{"of a snapshot", 10, Source{Namespace: "ns", Snapshot: "before"}, Fits},
+		{"of a volume elsewhere", 10, Source{VolumeID: "pvc-other"}, Fits},
+	} {
+		f := newFixture(t)
+		f.ObserveVolume(volumeOf(claim("original", 5), "a", v1alpha1.PhaseReady, 1))
+		f.ObserveVolume(volumeOf(claim("other", 5), "b", v1alpha1.PhaseReady, 1))
+		f.report("a", group("vg-ssd", 1, 10))
+		c := claim("c", test.size)
+		c.Source = test.from
+		if verdict := f.Evaluate("a", demand(c)); verdict.Reason != test.want {
+			t.Errorf("%s: %v, want %v", test.name, verdict, test.want)
+		}
+	}
+}
