@@ -145,6 +145,7 @@ verify-generated: $(TOOLS)/controller-gen
 .PHONY: verify-manifests
 verify-manifests: $(TOOLS)/kustomize
 	@for dir in manifests manifests/examples; do $(TOOLS)/kustomize build $$dir > /dev/null && echo "$$dir renders"; done
+	@hack/render-snapshots.sh $(TOOLS)/kustomize > /dev/null && echo "manifests with snapshots renders"
 
 .PHONY: vet
 vet: ## go vet, on files behind build tags too

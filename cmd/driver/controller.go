@@ -37,8 +37,8 @@ func newControllerCommand() *cobra.Command {
 	options := defaultControllerOptions()
 	command := &cobra.Command{
 		Use:   "controller",
-		Short: "Serve the CSI Controller service beside csi-provisioner and csi-resizer",
-		Long: `Serve the CSI Controller service on a unix socket, for csi-provisioner and csi-resizer in the same pod.
+		Short: "Serve the CSI Controller service beside csi-provisioner, csi-resizer and csi-snapshotter",
+		Long: `Serve the CSI Controller service on a unix socket, for csi-provisioner, csi-resizer and csi-snapshotter in the same pod.
 
 Calls become LogicalVolume objects, which the nodes' agents carry out. Every replica serves its own sidecars; one of
 them, by leader election, also removes volumes that nobody will ask for again.`,

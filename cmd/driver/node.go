@@ -119,6 +119,8 @@ func newAgent(options *nodeOptions, registry prometheus.Registerer, broadcast re
 		Fingerprint:    lvmcli.Fingerprint,
 		Resume:         dm.ResumeOurs,
 		SnapshotStatus: dm.SnapshotStatus,
+		ThinPoolStatus: dm.ThinPoolStatus,
+		RAIDStatus:     dm.RAIDStatus,
 		Formatter:      agent.MkfsFormatter{Exec: exec.New()},
 		Eraser:         agent.DeviceEraser{},
 		Copier:         agent.DeviceCopier{},

@@ -77,7 +77,7 @@ func (v *volumes) copySource(ctx context.Context, object *v1alpha1.LogicalVolume
 	}
 	request.FromBytes, request.Bytes, request.Synced = progress.copied, bytes, progress.note
 	// What another pair of LVs, or the start of this one, may have left in it must be overwritten.
-	request.Zeroed = readsZeros(to) && (fresh || resumed)
+	request.Zeroed = zeroed(to.vg, to.lv) && (fresh || resumed)
 	klog.FromContext(ctx).V(2).Info("Copying", "from", from.lv.Name, "size", exactBytes(bytes), "begin", exactBytes(request.FromBytes))
 	if err := v.copier.Copy(ctx, request); err != nil {
 		return again(codes.Aborted, "", "copy %s/%s to %s/%s: %w", from.vg.Name, from.lv.Name, to.vg.Name, to.lv.Name, err)
@@ -100,16 +100,6 @@ func (v *volumes) copyRequest(ctx context.Context, from, to place) (request Copy
 	}
 	request.TargetBytes = to.lv.SizeBytes
 	return request, nil
-}
-
-// readsZeros tells whether an LV shows zeros where nothing was written.
-func readsZeros(at place) bool {
-	for _, pool := range at.vg.ThinPools {
-		if at.lv.ThinPool != "" && pool.Name == at.lv.ThinPool {
-			return pool.Zeroes
-		}
-	}
-	return false
 }
 
 // copyLogEvery is how often the progress of a copy is logged.

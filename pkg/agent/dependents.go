@@ -8,7 +8,6 @@ import (
 	"google.golang.org/grpc/codes"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/klog/v2"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
@@ -78,9 +77,8 @@ func (v *volumes) wake(name string) {
 	if err != nil {
 		return
 	}
-	waits := object.Spec.State == v1alpha1.StateAbsent || object.Status.Phase == v1alpha1.PhaseReady && object.Spec.SizeBytes > object.Status.AllocatedBytes
-	if waits {
-		klog.Background().V(4).Info("What the volume waited for is gone", "volumeID", name)
+	grows := object.Status.Phase == v1alpha1.PhaseReady && wantedBytes(object) > object.Status.AllocatedBytes
+	if grows || object.Spec.State == v1alpha1.StateAbsent {
 		v.Retry(name)
 	}
 }

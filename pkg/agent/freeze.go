@@ -10,19 +10,12 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
-// Of a volume that is copied while it is in use, this share is set aside for what changes meanwhile, and not less than
-// leastFrozenBytes. It is extended as snapshots are.
-const (
-	frozenShare      = 5
-	leastFrozenBytes = 64 << 20
-)
-
 // frozenBytes is what is set aside for the changes of a volume while it is copied; nothing in a thin pool.
 func frozenBytes(origin lvm.LogicalVolume, extentSizeBytes int64) int64 {
 	if origin.ThinPool != "" {
 		return 0
 	}
-	return min(max(origin.SizeBytes/frozenShare, leastFrozenBytes), lvm.MaximumSnapshotBytes(origin.SizeBytes, extentSizeBytes))
+	return lvm.HoldBytes(origin.SizeBytes, extentSizeBytes)
 }
 
 // checkFreeze refuses a volume whose source cannot be held still while it is copied, before anything is made.
@@ -76,6 +69,7 @@ func (v *volumes) freeze(ctx context.Context, object *v1alpha1.LogicalVolume, s 
 		return place{}, err
 	}
 	defer unlock()
+	c = v.asHeld(c)
 	vg, err := v.groups.current(ctx, c.Name)
 	if err != nil {
 		return place{}, err

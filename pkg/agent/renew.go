@@ -100,7 +100,7 @@ func (r HostRenewer) replayXFS(ctx context.Context, device string) error {
 		return err
 	}
 	if _, err := r.run(ctx, "mount", "-t", "xfs", "-o", "nouuid,nosuid,nodev,noexec", device, directory); err != nil {
-		return err
+		return errors.Join(err, os.Remove(directory))
 	}
 	// Not under ctx: what is mounted must not stay so.
 	if _, err := r.run(context.WithoutCancel(ctx), "umount", directory); err != nil {

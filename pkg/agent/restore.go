@@ -22,10 +22,9 @@ func (v *volumes) placeFrom(ctx context.Context, object *v1alpha1.LogicalVolume,
 	if err != nil {
 		return place{}, false, err
 	}
-	layout := v.layoutOf(object)
 	if _, ok := vg.LogicalVolume(object.Name); ok {
 		if at, fresh, err = v.placeLV(ctx, object, c); err == nil {
-			at, err = v.extendFork(ctx, object, at, layout)
+			at, err = v.extendFork(ctx, object, at)
 		}
 		return at, fresh, err
 	}
@@ -34,6 +33,10 @@ func (v *volumes) placeFrom(ctx context.Context, object *v1alpha1.LogicalVolume,
 		return place{}, false, err
 	}
 	if err := v.admit(object, s); err != nil {
+		return place{}, false, err
+	}
+	layout, err := v.newLayout(object, vg.Name)
+	if err != nil {
 		return place{}, false, err
 	}
 	if err := checkSize(object, vg, layout, s); err != nil {
@@ -46,12 +49,6 @@ func (v *volumes) placeFrom(ctx context.Context, object *v1alpha1.LogicalVolume,
 		return place{}, false, err
 	}
 	return v.placeLV(ctx, object, c)
-}
-
-// layoutOf is that of the volume's class, linear when the class is not there any more.
-func (v *volumes) layoutOf(object *v1alpha1.LogicalVolume) lvm.Layout {
-	class, _, _ := v.config().Class(object.Spec.DeviceClass)
-	return class.Layout
 }
 
 // checkSize refuses a volume smaller than its source.
@@ -73,7 +70,7 @@ func (v *volumes) fork(ctx context.Context, object *v1alpha1.LogicalVolume, c Vo
 	if reason := vg.Unusable(); reason != "" {
 		return place{}, false, fmt.Errorf("%s: %w", reason, lvm.ErrUnusable)
 	}
-	if err := vg.Space(c.HeldBytes()).Check([]lvm.Request{{SizeBytes: object.Spec.SizeBytes, Layout: layout}}); err != nil {
+	if err := v.space(ctx, vg, c, layout).Check([]lvm.Request{{SizeBytes: object.Spec.SizeBytes, Layout: layout}}); err != nil {
 		return place{}, false, err
 	}
 	if !v.builds.stop(object.Name) {
@@ -89,14 +86,15 @@ func (v *volumes) fork(ctx context.Context, object *v1alpha1.LogicalVolume, c Vo
 		Name: object.Name, SizeBytes: s.lv.SizeBytes, Tags: append([]string{lvm.TagOwned}, request.Tags...), Active: true,
 		Type: lvm.LayoutThin, ThinPool: layout.ThinPool, Origin: s.lv.Name,
 	}
-	at, err = v.extendFork(ctx, object, place{vg, lv}, layout)
+	at, err = v.extendFork(ctx, object, place{vg, lv})
 	return at, true, err
 }
 
 // extendFork gives a fork that is not ready the size that it was ordered with. The bytes behind its source's are not
 // mapped in the pool, and read as zeros.
 // The caller holds the volume group's lock.
-func (v *volumes) extendFork(ctx context.Context, object *v1alpha1.LogicalVolume, at place, layout lvm.Layout) (place, error) {
+func (v *volumes) extendFork(ctx context.Context, object *v1alpha1.LogicalVolume, at place) (place, error) {
+	layout := v.layoutOnDisk(object, at.lv)
 	tags := lvm.ParseTags(at.lv.Tags)
 	wanted := lvm.Request{SizeBytes: object.Spec.SizeBytes, Layout: layout}.MissingBytes(at.vg.ExtentSizeBytes)
 	if !tags.Filled || tags.Ready || at.lv.SizeBytes >= wanted {

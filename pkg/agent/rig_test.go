@@ -50,6 +50,8 @@ type rig struct {
 	kube      *kubefake.Clientset
 	formatter *fakeFormatter
 	eraser    *fakeEraser
+	copier    *fakeCopier
+	renewer   *fakeRenewer
 	events    *record.FakeRecorder
 	config    string
 	limit     func([]qos.Volume) ([]qos.Result, error)
@@ -66,10 +68,11 @@ func inBubble(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{
 			t: t, manager: lvmfake.New(directory), client: fake.New(), kube: kubefake.NewClientset(),
-			formatter: &fakeFormatter{}, eraser: &fakeEraser{}, events: record.NewFakeRecorder(10000),
+			formatter: &fakeFormatter{}, eraser: &fakeEraser{}, copier: &fakeCopier{}, renewer: &fakeRenewer{}, events: record.NewFakeRecorder(10000),
 			config: filepath.Join(directory, "config.yaml"),
 		}
 		r.formatter.rig, r.eraser.rig = r, r
+		r.events.IncludeObject = true
 		r.manager.AddVolumeGroup("vg0", 10*gi)
 		r.addNode("uid-1")
 		r.writeConfig(oneClass)
@@ -100,7 +103,9 @@ func (r *rig) start() {
 	r.agent = New(Options{
 		NodeName: node1, Namespace: v1alpha1.Namespace, ConfigPath: r.config,
 		Manager: guard{r.manager, r}, Fingerprint: r.manager.Fingerprint,
-		Resume:    func(context.Context, []string) ([]string, error) { return nil, nil },
+		Resume:         func(context.Context, []string) ([]string, error) { return nil, nil },
+		SnapshotStatus: r.manager.SnapshotStatus, Copier: r.copier, Renewer: r.renewer,
+		ThinPoolStatus: r.manager.ThinPoolStatus, RAIDStatus: r.manager.RAIDStatus,
 		Formatter: r.formatter, Eraser: r.eraser, Clock: &ClockMeter{}, Limit: r.limit,
 		Client: r.client, Kubernetes: r.kube, Recorder: r.events, Registerer: prometheus.NewRegistry(),
 	})

@@ -22,6 +22,7 @@ func (v *volumes) createSnapshot(ctx context.Context, object *v1alpha1.LogicalVo
 		return false, err
 	}
 	defer unlock()
+	c = v.asHeld(c)
 	vg, err := v.groups.current(ctx, c.Name)
 	if err != nil {
 		return false, err
@@ -76,7 +77,7 @@ func (v *volumes) takeSnapshot(ctx context.Context, object *v1alpha1.LogicalVolu
 	if s.lv.ThinPool != "" {
 		// It may come to be all its own, so it counts as its volume does.
 		layout := v.thinLayout(object.Spec.DeviceClass, c.Name, s.lv.ThinPool)
-		if err := space.Check([]lvm.Request{{SizeBytes: s.lv.SizeBytes, Layout: layout}}); err != nil {
+		if err := v.space(ctx, vg, c, layout).Check([]lvm.Request{{SizeBytes: s.lv.SizeBytes, Layout: layout}}); err != nil {
 			return err
 		}
 	}

@@ -3,11 +3,10 @@ package agent
 import (
 	"context"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
+	"github.com/berth-dev/berth/pkg/lvm"
 )
 
 // maintainSnapshot looks after a snapshot that is Ready: is its LV there, do its bytes stand, and how large has it been
@@ -20,41 +19,27 @@ func (v *volumes) maintainSnapshot(ctx context.Context, object *v1alpha1.Logical
 		return err
 	}
 	at, ok := v.groups.find(object.Name)
-	if !ok {
+	if !ok || object.Status.AllocatedBytes == at.lv.SizeBytes {
 		return nil
 	}
-	condition, known := v.validity(object.Name, at)
-	old := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.LogicalVolumeSnapshotValid)
 	_, _, err := v.changeStatus(ctx, object, func(status *v1alpha1.LogicalVolumeStatus, _ int64) {
-		if status.AllocatedBytes != at.lv.SizeBytes {
-			status.AllocatedBytes, status.VolumeGroup.Seqno = at.lv.SizeBytes, at.vg.Seqno
-		}
-		if known {
-			setCondition(&status.Conditions, condition)
-		}
+		status.AllocatedBytes, status.VolumeGroup.Seqno = at.lv.SizeBytes, at.vg.Seqno
 	})
-	if err != nil {
-		return err
-	}
-	turned := known && condition.Reason != v1alpha1.ReasonReady && (old == nil || old.Reason != condition.Reason)
-	if turned {
-		v.event(object, corev1.EventTypeWarning, condition.Reason, condition.Message)
-	}
-	return nil
+	return err
 }
 
 // validity is the condition SnapshotValid, of a thick snapshot that was looked at.
-func (v *volumes) validity(name string, at place) (condition metav1.Condition, known bool) {
-	f, known := v.fullnesses.get(name)
-	if !known || !at.lv.ThickSnapshot() {
+func (v *volumes) validity(lv lvm.LogicalVolume) (condition metav1.Condition, known bool) {
+	f, known := v.fullnesses.get(lv.Name)
+	if !known || !lv.ThickSnapshot() {
 		return metav1.Condition{}, false
 	}
-	condition = metav1.Condition{Type: v1alpha1.LogicalVolumeSnapshotValid, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
-	switch {
-	case f.lost:
-		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonSnapshotOverflow
-		condition.Message = "what changed in the volume came to more than the snapshot could hold; its bytes are lost"
-	case f.warning != "":
+	if f.lost {
+		lost := problem{v1alpha1.ReasonSnapshotOverflow, "what changed in the volume came to more than the snapshot could hold; its bytes are lost"}
+		return lost.condition(v1alpha1.LogicalVolumeSnapshotValid), true
+	}
+	condition = problem{}.condition(v1alpha1.LogicalVolumeSnapshotValid)
+	if f.warning != "" {
 		condition.Reason, condition.Message = v1alpha1.ReasonSnapshotNearlyFull, clip(f.warning)
 	}
 	return condition, true

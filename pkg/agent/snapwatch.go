@@ -22,7 +22,7 @@ const (
 	snapshotExtendBy = 20
 )
 
-// fullness is how full a thick snapshot is.
+// fullness is what is wrong with how full a thick snapshot is; the zero value is nothing.
 type fullness struct {
 	// lost: it overflowed. warning says why it may.
 	lost    bool
@@ -104,62 +104,49 @@ func nearlyFull(status dm.Snapshot) bool {
 	return status.UsedBytes >= status.SizeBytes/100*snapshotExtendAt
 }
 
+// errFullSize: a snapshot can hold all changes of its volume already.
+var errFullSize = errors.New("snapshot is as large as it can be")
+
 // growSnapshot extends a snapshot by a step, out of the bytes held back for growth. One that can hold all changes of its
 // volume is left as it is.
 // Errors: lvm.ErrNoSpace, those of lvm.Manager.Extend and of reports.
 func (v *volumes) growSnapshot(ctx context.Context, vgName, name string) error {
-	c, ok := v.config().VolumeGroup(vgName)
-	if !ok {
-		return fmt.Errorf("volume group %s is not configured", vgName)
-	}
-	unlock, err := v.groups.lock(ctx, vgName)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	vg, err := v.groups.current(ctx, vgName)
-	if err != nil {
-		return err
-	}
-	lv, ok := vg.LogicalVolume(name)
-	if !ok || !lv.ThickSnapshot() {
+	var request lvm.ExtendRequest
+	err := v.reserves.grow(ctx, vgName, func(vg lvm.VolumeGroup, space *lvm.Space) (func(context.Context) error, error) {
+		var err error
+		request, err = placeSnapshotGrowth(vg, space, name)
+		return func(ctx context.Context) error { return v.groups.manager.Extend(ctx, request) }, err
+	})
+	if errors.Is(err, errFullSize) {
 		return nil
 	}
-	request, err := placeSnapshotGrowth(c, vg, lv)
-	if err != nil || request.SizeBytes == lv.SizeBytes {
-		return err
-	}
-	if err := v.groups.manager.Extend(ctx, request); err != nil {
-		return fmt.Errorf("extend: %w", err)
+	if err != nil {
+		return fmt.Errorf("extend it out of the growth reserve: %w", err)
 	}
 	klog.FromContext(ctx).Info("Extended a snapshot", "volumeID", name, "volumeGroup", vgName, "size", exactBytes(request.SizeBytes))
 	v.queue.Add(name)
-	return v.groups.report(ctx)
+	return nil
 }
 
-// placeSnapshotGrowth chooses a snapshot's next size and where the new bytes go. The size is the present one when the
-// snapshot can hold all there is.
-// Errors: lvm.ErrNoSpace, when the volume group has nothing left for growth.
-func placeSnapshotGrowth(c VolumeGroupConfig, vg lvm.VolumeGroup, lv lvm.LogicalVolume) (lvm.ExtendRequest, error) {
-	request := lvm.ExtendRequest{VolumeGroup: vg.Name, Name: lv.Name, Layout: lvm.Layout{Type: lvm.LayoutLinear}, SizeBytes: lv.SizeBytes}
+// placeSnapshotGrowth chooses a snapshot's next size and where the new bytes go. space is what growth may take.
+// Errors: errFullSize, lvm.ErrNoSpace.
+func placeSnapshotGrowth(vg lvm.VolumeGroup, space *lvm.Space, name string) (lvm.ExtendRequest, error) {
+	lv, _ := vg.LogicalVolume(name)
 	origin, ok := vg.LogicalVolume(lv.Origin)
-	if !ok {
-		return request, nil
+	if !ok || !lv.ThickSnapshot() {
+		return lvm.ExtendRequest{}, errFullSize
 	}
 	step := min(origin.SizeBytes/100*snapshotExtendBy, lvm.MaximumSnapshotBytes(origin.SizeBytes, vg.ExtentSizeBytes)-lv.SizeBytes)
 	if step <= 0 {
-		return request, nil
+		return lvm.ExtendRequest{}, errFullSize
 	}
-	space := vg.Space(c.SpareBytes)
-	left := min(c.GrowthReserveBytes, space.FreeBytes())
-	step = min(max(step, vg.ExtentSizeBytes), left-left%vg.ExtentSizeBytes)
-	if step <= 0 {
-		return request, fmt.Errorf("no bytes left of the growth reserve of volume group %s: %w", vg.Name, lvm.ErrNoSpace)
+	// What is left is better than nothing.
+	if free := space.FreeBytes() / vg.ExtentSizeBytes * vg.ExtentSizeBytes; free > 0 {
+		step = min(step, free)
 	}
 	placement, err := space.Place(lvm.Request{SizeBytes: step})
-	if err != nil {
-		return request, err
-	}
-	request.SizeBytes, request.PhysicalVolumes = lv.SizeBytes+placement.SizeBytes, placement.PhysicalVolumes
-	return request, nil
+	return lvm.ExtendRequest{
+		VolumeGroup: vg.Name, Name: name, Layout: lvm.Layout{Type: lvm.LayoutLinear},
+		SizeBytes: lv.SizeBytes + placement.SizeBytes, PhysicalVolumes: placement.PhysicalVolumes,
+	}, err
 }

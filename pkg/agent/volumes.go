@@ -37,6 +37,9 @@ type volumes struct {
 	client    client.LogicalVolumes
 	lister    client.Lister[*v1alpha1.LogicalVolume]
 	groups    *groups
+	reserves  *reserves
+	pools     *pools
+	legs      *legs
 	config    func() Config
 	formatter Formatter
 	eraser    Eraser

@@ -56,6 +56,9 @@ func (a *Agent) resume(ctx context.Context) {
 				devices = append(devices, dm.Name(vg, lv.Name))
 			}
 		}
+		for _, pool := range ownPools(o.vg) {
+			devices = append(devices, dm.Name(vg, pool.Name)+"-tpool")
+		}
 	}
 	if len(devices) == 0 {
 		return
@@ -87,6 +90,12 @@ func (a *Agent) activate(ctx context.Context) {
 		for _, lv := range owned(o.vg) {
 			if !lv.Active {
 				inactive = append(inactive, lv.Name)
+			}
+		}
+		// A pool that is not active says neither how full it is nor whether it works.
+		for _, pool := range ownPools(o.vg) {
+			if !pool.Active {
+				inactive = append(inactive, pool.Name)
 			}
 		}
 		if len(inactive) == 0 || o.vg.Refusal != "" {
@@ -138,6 +147,17 @@ func (a *Agent) watchLVM(ctx context.Context) {
 		}
 		if appeared(before, a.groups.sighting()) {
 			a.activate(ctx)
+		}
+	}
+}
+
+// watchDevices asks the kernel what LVM's metadata do not tell: how full thin pools are, and how legs fare.
+func (a *Agent) watchDevices(ctx context.Context) {
+	for {
+		a.pools.look(ctx)
+		a.legs.look(ctx)
+		if !sleep(ctx, poolEvery) {
+			return
 		}
 	}
 }
@@ -195,7 +215,7 @@ func (a *Agent) inspect(ctx context.Context) {
 		if object.Status.Phase != v1alpha1.PhaseReady {
 			continue
 		}
-		if condition, known := a.volumes.health(object); known && unhealthyTurned(object, condition) {
+		if len(a.volumes.turnedConditions(object)) > 0 {
 			a.volumes.queue.Add(object.Name)
 		}
 	}

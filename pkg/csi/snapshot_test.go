@@ -35,7 +35,7 @@ func readySnapshot(name string, change ...func(*v1alpha1.LogicalVolume)) *v1alph
 	lv := readyVolume(name, func(lv *v1alpha1.LogicalVolume) {
 		lv.Spec.Kind, lv.Spec.Source = v1alpha1.KindSnapshot, &v1alpha1.VolumeSource{Name: testName}
 		lv.Spec.ClaimRef = v1alpha1.ClaimReference{Namespace: "shop", Name: "before"}
-		lv.Status.SourceBytes, lv.Status.AllocatedBytes = gib, 52*testExtent
+		lv.Spec.SizeBytes, lv.Status.AllocatedBytes, lv.Status.SourceBytes = 52*testExtent, 52*testExtent, gib
 	})
 	for _, f := range change {
 		f(lv)
@@ -57,8 +57,8 @@ func TestCreateSnapshot(t *testing.T) {
 		t.Errorf("snapshot %v", got)
 	}
 	spec := lv.Spec
-	// A fifth of 1 GiB and of the table of its chunks: 4 MiB and 12 KiB.
-	if wantSize := (gib + gib/256 + 3*4096) / 5; spec.SizeBytes != wantSize {
+	// A fifth of 1 GiB, 4 MiB for the table of its chunks, and a header.
+	if wantSize := (gib + 4*mib + 4096) / 5; spec.SizeBytes != wantSize {
 		t.Errorf("size %d, want %d", spec.SizeBytes, wantSize)
 	}
 	if spec.Kind != v1alpha1.KindSnapshot || spec.NodeName != "node-1" || spec.DeviceClass != "ssd" || sourceOf(lv) != testName ||

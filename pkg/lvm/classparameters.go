@@ -30,10 +30,13 @@ var (
 	mutableKeys  = []string{ParameterReadIOPS, ParameterWriteIOPS, ParameterReadBytesPerSecond, ParameterWriteBytesPerSecond}
 )
 
-// StorageClassParameters, SnapshotClassParameters and AttributesClassParameters are the keys that a person may write in
-// each kind of class.
-func StorageClassParameters() []string    { return slices.Clone(userKeys) }
-func SnapshotClassParameters() []string   { return slices.Clone(snapshotKeys) }
+// StorageClassParameters are the keys that a person may write in a StorageClass.
+func StorageClassParameters() []string { return slices.Clone(userKeys) }
+
+// SnapshotClassParameters are the keys that a person may write in a VolumeSnapshotClass.
+func SnapshotClassParameters() []string { return slices.Clone(snapshotKeys) }
+
+// AttributesClassParameters are the keys that a person may write in a VolumeAttributesClass.
 func AttributesClassParameters() []string { return slices.Clone(mutableKeys) }
 
 // defaultSnapshotPercent is the part of a volume that may change until its snapshot has to grow.
@@ -91,10 +94,10 @@ func (p *SnapshotParameters) setSize(value string) error {
 	return nil
 }
 
-// Bytes is what the changes of a volume of volumeBytes may come to, at least 1. More than the whole volume, and the table
-// that LVM keeps of it (16 bytes for each chunk of 4 KiB, a header and the table's end), is of no use.
+// Bytes is what the changes of a volume of volumeBytes may come to, at least 1; of the whole volume at most, for no
+// snapshot takes more.
 func (p SnapshotParameters) Bytes(volumeBytes int64) int64 {
-	most := SaturatingAdd(volumeBytes, volumeBytes/256+3*4096)
+	most := MaximumSnapshotBytes(volumeBytes, snapshotChunkBytes)
 	bytes := p.SizeBytes
 	if p.SizePercent > 0 {
 		bytes = share(most, p.SizePercent, 100)

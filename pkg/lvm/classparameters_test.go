@@ -18,17 +18,17 @@ func TestParseSnapshotParameters(t *testing.T) {
 		wantErr   error
 		wantWord  string
 	}{
-		// The whole is 4194304000 and 16384000 + 12288 for the table: 4210700288, of which a fifth.
-		{name: "none", want: lvm.SnapshotParameters{SizePercent: 20}, wantBytes: 842140057},
-		{name: "percent", given: map[string]string{"snapshotSize": "100%"}, want: lvm.SnapshotParameters{SizePercent: 100}, wantBytes: 4210700288},
+		// The whole is 1024000 chunks of 4 KiB, 4000 for their table and a header: 4210692096, of which a fifth.
+		{name: "none", want: lvm.SnapshotParameters{SizePercent: 20}, wantBytes: 842138419},
+		{name: "percent", given: map[string]string{"snapshotSize": "100%"}, want: lvm.SnapshotParameters{SizePercent: 100}, wantBytes: 4210692096},
 		{name: "bytes", given: map[string]string{"snapshotSize": "1Gi"}, want: lvm.SnapshotParameters{SizeBytes: 1 << 30}, wantBytes: 1 << 30},
-		{name: "more than the volume", given: map[string]string{"snapshotSize": "1Ti"}, want: lvm.SnapshotParameters{SizeBytes: 1 << 40}, wantBytes: 4210700288},
-		{name: "empty", given: map[string]string{"snapshotSize": ""}, want: lvm.SnapshotParameters{SizePercent: 20}, wantBytes: 842140057},
+		{name: "more than the volume", given: map[string]string{"snapshotSize": "1Ti"}, want: lvm.SnapshotParameters{SizeBytes: 1 << 40}, wantBytes: 4210692096},
+		{name: "empty", given: map[string]string{"snapshotSize": ""}, want: lvm.SnapshotParameters{SizePercent: 20}, wantBytes: 842138419},
 		{
 			name: "what csi-snapshotter adds",
 			given: map[string]string{"csi.storage.k8s.io/volumesnapshot/name": "before", "csi.storage.k8s.io/volumesnapshot/namespace": "db",
 				"csi.storage.k8s.io/volumesnapshotcontent/name": "snapcontent-1"},
-			want: lvm.SnapshotParameters{SizePercent: 20, SnapshotNamespace: "db", SnapshotName: "before"}, wantBytes: 842140057,
+			want: lvm.SnapshotParameters{SizePercent: 20, SnapshotNamespace: "db", SnapshotName: "before"}, wantBytes: 842138419,
 		},
 		{name: "unknown", given: map[string]string{"size": "1Gi"}, wantErr: lvm.ErrUnknownParameter, wantWord: `"size"`},
 		{name: "nothing", given: map[string]string{"snapshotSize": "0"}, wantErr: lvm.ErrInvalidParameter, wantWord: `"0"`},

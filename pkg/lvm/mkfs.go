@@ -71,6 +71,9 @@ var (
 // mkfsNumber is a number as mkfs takes it: a percentage with a point, or with a unit.
 var mkfsNumber = regexp.MustCompile(`^[0-9]{1,18}(\.[0-9]{1,6})?[bskmgtKMGT]?$`)
 
+// mostMkfsValue is the length of an option's value, as LogicalVolumes hold it.
+const mostMkfsValue = 128
+
 // ParseMkfsOptions reads options for mkfs of a file system, divided by spaces: "-b 4096", "-b4096" and "--csum=xxhash"
 // are understood. It returns each option and its value as arguments of their own.
 // Errors: ErrInvalidParameter, which names what is not allowed and what would have been.
@@ -93,6 +96,9 @@ func ParseMkfsOptions(fsType, text string) ([]string, error) {
 		}
 		if err := option.check(fsType, name, value); err != nil {
 			return nil, err
+		}
+		if len(value) > mostMkfsValue {
+			return nil, fmt.Errorf("%w: %s: mkfs.%s %s has more than %d characters", ErrInvalidParameter, ParameterMkfsOptions, fsType, name, mostMkfsValue)
 		}
 		arguments = append(arguments, name, value)
 	}

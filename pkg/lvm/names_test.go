@@ -90,6 +90,9 @@ func TestTags(t *testing.T) {
 		{},
 		{Owned: true},
 		{Owned: true, Grow: true, DeviceClass: "ssd"},
+		{Owned: true, Ready: true, Snapshot: true, LUKS: true, ClaimNamespace: "default", ClaimName: "daily", DeviceClass: "ssd", Source: "pvc-" + uid},
+		{Owned: true, Copy: true, Source: "pvc-" + uid},
+		{Owned: true, Filled: true, FSType: "ext4", Source: lvm.SnapshotID("daily")},
 		{Owned: true, Ready: true, ClaimNamespace: "default", ClaimName: "data-db-0", DeviceClass: "ssd", FSType: "xfs"},
 	} {
 		if got := lvm.ParseTags(tags.Strings()); got != tags {

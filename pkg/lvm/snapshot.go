@@ -20,6 +20,18 @@ func MaximumSnapshotBytes(originBytes, extentSizeBytes int64) int64 {
 	return rounded
 }
 
+// Of a volume that is copied while it is in use, this share is set aside for what changes meanwhile, and not less than
+// leastHoldBytes. It is extended as snapshots are.
+const (
+	holdShare      = 5
+	leastHoldBytes = 64 << 20
+)
+
+// HoldBytes is what a volume outside a thin pool takes besides its copy until it is copied.
+func HoldBytes(originBytes, extentSizeBytes int64) int64 {
+	return min(max(originBytes/holdShare, leastHoldBytes), MaximumSnapshotBytes(originBytes, extentSizeBytes))
+}
+
 // ThickSnapshot tells whether an LV is a snapshot that keeps what its origin overwrites, rather than one in a thin pool.
 func (lv LogicalVolume) ThickSnapshot() bool { return lv.Origin != "" && lv.ThinPool == "" }
 

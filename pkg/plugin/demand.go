@@ -108,11 +108,11 @@ func newClaim(pvc *v1.PersistentVolumeClaim, classes storagelisters.StorageClass
 		return claim, err
 	}
 	parameters, err := lvm.ParseParameters(class.Parameters)
+	block := pvc.Spec.VolumeMode != nil && *pvc.Spec.VolumeMode == v1.PersistentVolumeBlock
 	if err == nil {
-		block := pvc.Spec.VolumeMode != nil && *pvc.Spec.VolumeMode == v1.PersistentVolumeBlock
 		_, err = parameters.EraseFor(block)
 	}
-	if err == nil {
+	if err == nil && !block {
 		_, err = parameters.MkfsOptionsFor(parameters.FSType)
 	}
 	if err != nil {

@@ -30,10 +30,11 @@ func TestPreFilter(t *testing.T) {
 	stranger := pvc("pod-scratch", "ours", "1Gi")
 	objects := []runtime.Object{
 		class("ours", map[string]string{"deviceClass": "ssd"}), class("typo", map[string]string{"devicClass": "ssd"}),
+		class("badmkfs", map[string]string{"mkfsOptions": "-d /etc"}),
 		class("badfs", map[string]string{"csi.storage.k8s.io/fstype": "vfat"}), class("discard", map[string]string{"erase": "discard"}),
 		immediate, foreign, bound, deleting, block, populated, stranger,
 		pvc("one", "ours", "1Gi"), pvc("two", "ours", "2Gi"), pvc("other", "foreign", "1Gi"), pvc("now", "immediate", "1Gi"),
-		pvc("typo", "typo", "1Gi"), pvc("badfs", "badfs", "1Gi"), pvc("by-hand", "no-such-class", "1Gi"), pvc("classless", "", "1Gi"),
+		pvc("typo", "typo", "1Gi"), pvc("badfs", "badfs", "1Gi"), pvc("badmkfs", "badmkfs", "1Gi"), pvc("by-hand", "no-such-class", "1Gi"), pvc("classless", "", "1Gi"),
 		onNode(pvc("on-a", "ours", "1Gi"), "a"), onNode(pvc("on-b", "ours", "1Gi"), "b"),
 	}
 	ephemeral := podWith()
@@ -65,6 +66,7 @@ func TestPreFilter(t *testing.T) {
 		{"ephemeral claim of somebody else", taken, fwk.UnschedulableAndUnresolvable, "pod-scratch", "all", 0},
 		{"unknown parameter", podWith("typo"), fwk.UnschedulableAndUnresolvable, `storageclass "typo": unknown parameter "devicClass"`, "all", 0},
 		{"malformed parameter", podWith("badfs"), fwk.UnschedulableAndUnresolvable, `csi.storage.k8s.io/fstype is "vfat"`, "all", 0},
+		{"mkfs option that is not allowed", podWith("badmkfs"), fwk.UnschedulableAndUnresolvable, "mkfs.ext4 -d is not allowed", "all", 0},
 		{"block volume of a class that does not zero", podWith("block"), fwk.UnschedulableAndUnresolvable, `erase is "discard"`, "all", 0},
 		{"contents that cannot be had", podWith("populated"), fwk.UnschedulableAndUnresolvable, `"populated": lvm.berth.dev cannot make a volume from Image "disk"`, "all", 0},
 	} {

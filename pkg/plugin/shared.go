@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/dynamic"
 	fwk "k8s.io/kube-scheduler/framework"
 
 	"github.com/berth-dev/berth/pkg/api/client"
@@ -34,8 +35,12 @@ func sharedLedger(ctx context.Context, handle fwk.Handle) (*capacity.Ledger, err
 	if err != nil {
 		return nil, err
 	}
+	snapshots, err := dynamic.NewForConfig(handle.KubeConfig())
+	if err != nil {
+		return nil, fmt.Errorf("client of VolumeSnapshotContents: %w", err)
+	}
 	ledger := capacity.New(time.Now)
-	if err := ledger.Start(ctx, sources(handle, berth)); err != nil {
+	if err := ledger.Start(ctx, sources(handle, berth, snapshots)); err != nil {
 		return nil, fmt.Errorf("start the capacity ledger: %w", err)
 	}
 	shared.ctx, shared.ledger = ctx, ledger
@@ -49,11 +54,11 @@ func currentLedger() *capacity.Ledger {
 	return shared.ledger
 }
 
-func sources(handle fwk.Handle, berth client.Interface) capacity.Sources {
+func sources(handle fwk.Handle, berth client.Interface, snapshots dynamic.Interface) capacity.Sources {
 	informers := handle.SharedInformerFactory()
 	classes := informers.Storage().V1().StorageClasses().Lister()
 	return capacity.Sources{
-		Berth: berth, Kube: handle.ClientSet(), Namespace: v1alpha1.Namespace, Shared: informers,
+		Berth: berth, Kube: handle.ClientSet(), Namespace: v1alpha1.Namespace, Dynamic: snapshots, Shared: informers,
 		Resolve: func(pvc *v1.PersistentVolumeClaim) (capacity.Claim, bool) {
 			claim, err := newClaim(pvc, classes)
 			return claim, err == nil

@@ -65,8 +65,9 @@ func TestAgent(t *testing.T) {
 	nodeAgent := agent.New(agent.Options{
 		NodeName: node, Namespace: v1alpha1.Namespace, ConfigPath: config,
 		Manager: manager, Fingerprint: manager.Fingerprint,
-		Resume:    func(context.Context, []string) ([]string, error) { return nil, nil },
-		Formatter: formatted, Eraser: formatted, Clock: &agent.ClockMeter{},
+		Resume:         func(context.Context, []string) ([]string, error) { return nil, nil },
+		ThinPoolStatus: manager.ThinPoolStatus, RAIDStatus: manager.RAIDStatus, SnapshotStatus: manager.SnapshotStatus,
+		Formatter: formatted, Eraser: formatted, Copier: formatted, Renewer: formatted, Clock: &agent.ClockMeter{},
 		Client: api, Kubernetes: kube, Recorder: record.NewFakeRecorder(100000), Registerer: prometheus.NewRegistry(),
 	})
 	identity := csi.NewIdentity("test", controller.Ready)

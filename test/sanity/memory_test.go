@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/berth-dev/berth/pkg/agent"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/csi"
 )
@@ -27,6 +28,22 @@ func (f *formats) Format(_ context.Context, device, fsType string, _ []string, _
 	}
 	f.types[device] = fsType
 	return nil
+}
+
+// Copy takes the file system over; the files behind the devices are empty.
+func (f *formats) Copy(ctx context.Context, request agent.CopyRequest) error {
+	f.mu.Lock()
+	if fsType, ok := f.types[request.Source]; ok {
+		f.types[request.Target] = fsType
+	}
+	f.mu.Unlock()
+	request.Synced(ctx, request.Bytes)
+	return nil
+}
+
+// Renew notes the file system of a device that was not formatted but made from another.
+func (f *formats) Renew(ctx context.Context, device, fsType string) error {
+	return f.Format(ctx, device, fsType, nil, false)
 }
 
 func (f *formats) Erase(context.Context, string, v1alpha1.EraseMode, int64) error { return nil }

@@ -31,4 +31,13 @@ const (
 	ReasonSnapshotOverflow     = "SnapshotOverflow"
 	ReasonSourceInUse          = "SourceInUse"
 	ReasonLimitsNotApplied     = "LimitsNotApplied"
+	ReasonThinPoolMissing      = "ThinPoolMissing"
+	ReasonThinPoolNotMade      = "ThinPoolNotMade"
+	ReasonThinPoolNearlyFull   = "ThinPoolNearlyFull"
+	ReasonThinPoolFull         = "ThinPoolFull"
+	ReasonThinPoolReadOnly     = "ThinPoolReadOnly"
+	ReasonThinPoolNeedsCheck   = "ThinPoolNeedsCheck"
+	ReasonThinPoolFailed       = "ThinPoolFailed"
+	ReasonLegLost              = "LegLost"
+	ReasonLegRebuilding        = "LegRebuilding"
 )

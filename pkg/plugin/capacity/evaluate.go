@@ -158,6 +158,9 @@ func (n *node) wants(nodeName string, demand Demand, now time.Time) ([]want, map
 		request := lvm.Request{SizeBytes: claim.SizeBytes, Layout: n.report.class(claim.DeviceClass).layout}
 		b, barred := n.bars[claim.UID]
 		wants = addWant(wants, group, claim.DeviceClass, request, barred && b.stands(n.report, now))
+		if group, request, ok := n.hold(&claim); ok {
+			wants = addWant(wants, group, claim.DeviceClass, request, false)
+		}
 	}
 	return wants, own, Verdict{}
 }

@@ -23,6 +23,10 @@ type Ledger struct {
 	volumes map[string]string
 	// snapshots maps a VolumeSnapshot to the IDs of its LogicalVolumes.
 	snapshots map[Source][]string
+	// contents are the VolumeSnapshotContents of our driver by name, handles the snapshot IDs in them by VolumeSnapshot
+	// and content.
+	contents map[string]Source
+	handles  map[Source]map[string]string
 	// reservedOn maps a volume ID to the nodes where a reservation of it, or what an Unreserve left of one, waits for
 	// the claim's next event.
 	reservedOn map[string][]string
@@ -65,6 +69,8 @@ func New(now func() time.Time) *Ledger {
 		claims:     map[types.UID]claimRecord{},
 		volumes:    map[string]string{},
 		snapshots:  map[Source][]string{},
+		contents:   map[string]Source{},
+		handles:    map[Source]map[string]string{},
 		reservedOn: map[string][]string{},
 		timed:      map[string]struct{}{},
 		waiters:    map[types.UID]*waiter{},

@@ -117,7 +117,7 @@ func (p *simPod) choose(s *simScheduler, demand Demand, home string, luck uint32
 	nodes := p.world.nodes
 	for i := range nodes {
 		n := nodes[(int(luck%16)+i)%len(nodes)]
-		if (home == "" || home == n.name) && demand.mayGoTo(n.name) && s.ledger.Evaluate(n.name, demand).Reason == Fits {
+		if (home == "" || home == n.name) && s.ledger.mayGo(&demand, n.name) && s.ledger.Evaluate(n.name, demand).Reason == Fits {
 			return n
 		}
 	}

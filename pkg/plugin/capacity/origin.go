@@ -2,9 +2,11 @@ package capacity
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
+	"github.com/berth-dev/berth/pkg/lvm"
 )
 
 // Source is what a claim's volume is to be made from, on the node where that is; the zero value is nothing.
@@ -22,8 +24,10 @@ func (s Source) String() string {
 	return fmt.Sprintf("volumesnapshot %q", s.Snapshot)
 }
 
-// SourceNodes are the nodes that hold a source; none while none is known to. Of a VolumeSnapshot that was deleted and made
-// again under its name there may be two for a while; the agent of the wrong one has the claim placed again.
+// SourceNodes are the nodes that hold a source; none while none is known to. A VolumeSnapshot is found by the name that
+// its LogicalVolume was made for, as soon as that is ordered, and by what VolumeSnapshotContents say, which is all there
+// is of a snapshot that was given another name. Of one that was deleted and made again there may be two for a while: the
+// controller has a claim that came to the wrong node placed again.
 func (l *Ledger) SourceNodes(s Source) []string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -32,12 +36,8 @@ func (l *Ledger) SourceNodes(s Source) []string {
 
 // sourceNodes is SourceNodes; the caller holds mu.
 func (l *Ledger) sourceNodes(s Source) []string {
-	ids := []string{s.VolumeID}
-	if s.VolumeID == "" {
-		ids = l.snapshots[s]
-	}
 	var nodes []string
-	for _, id := range ids {
+	for _, id := range l.sourceIDs(s) {
 		nodeName, ok := l.volumes[id]
 		if !ok {
 			continue
@@ -51,6 +51,14 @@ func (l *Ledger) sourceNodes(s Source) []string {
 	return nodes
 }
 
+// sourceIDs are the LogicalVolumes that a source may be. Caller holds mu.
+func (l *Ledger) sourceIDs(s Source) []string {
+	if s.VolumeID != "" {
+		return []string{s.VolumeID}
+	}
+	return slices.AppendSeq(slices.Clone(l.snapshots[s]), maps.Values(l.handles[s]))
+}
+
 // noteSource enters the LogicalVolume of a snapshot under the VolumeSnapshot's name, and lets waiting pods look at the
 // node of a new object that they are to be made from. Caller holds mu for writing.
 func (l *Ledger) noteSource(object *v1alpha1.LogicalVolume) {
@@ -58,15 +66,24 @@ func (l *Ledger) noteSource(object *v1alpha1.LogicalVolume) {
 	if source.VolumeID == "" && !slices.Contains(l.snapshots[source], object.Name) {
 		l.snapshots[source] = append(l.snapshots[source], object.Name)
 	}
+	if l.sought(object.Name) {
+		l.improve(object.Spec.NodeName)
+	}
+}
+
+// sought tells whether a waiting pod is to be made from a LogicalVolume. Caller holds mu.
+func (l *Ledger) sought(id string) bool {
 	if l.seekers == 0 {
-		return
+		return false
 	}
 	for _, w := range l.waiters {
-		if w.demand.seeks(source) {
-			l.improve(object.Spec.NodeName)
-			return
+		for i := range w.demand.Claims {
+			if s := w.demand.Claims[i].Source; s != (Source{}) && slices.Contains(l.sourceIDs(s), id) {
+				return true
+			}
 		}
 	}
+	return false
 }
 
 // dropSource takes a LogicalVolume out again. Caller holds mu for writing.
@@ -90,14 +107,25 @@ func sourceOf(object *v1alpha1.LogicalVolume) Source {
 	return Source{VolumeID: object.Name}
 }
 
-// seeks tells whether one of the claims is to be made from the source.
-func (d *Demand) seeks(s Source) bool {
-	return slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Source == s })
-}
-
 // hasSource tells whether one of the claims is to be made from anything.
 func (d *Demand) hasSource() bool {
 	return slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Source != Source{} })
+}
+
+// hold is what copying another volume takes, until it is copied, besides the new one: outside a thin pool what changes in it
+// meanwhile is kept. The agent fits both together.
+func (n *node) hold(claim *Claim) (*volumeGroup, lvm.Request, bool) {
+	p := n.promises[claim.Source.VolumeID]
+	if claim.Source.VolumeID == "" || p == nil || p.volume == nil {
+		return nil, lvm.Request{}, false
+	}
+	v := p.volume
+	group := n.report.groupByUUID(v.group.Name, v.group.UUID)
+	if group == nil || !group.usable || v.allocatedBytes == 0 || n.report.class(v.deviceClass).layout.Type == lvm.LayoutThin {
+		return nil, lvm.Request{}, false
+	}
+	size := lvm.HoldBytes(v.allocatedBytes, group.space.ExtentSizeBytes)
+	return group, lvm.Request{SizeBytes: size, Layout: lvm.Layout{Type: lvm.LayoutLinear}}, true
 }
 
 // mayGo tells whether every claim's selected-node, where it has one, and the node of its source is this node. Caller

@@ -5,6 +5,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
@@ -162,5 +163,82 @@ func TestWakingForASource(t *testing.T) {
 	f.Await(&v1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "plain"}}, demand(claim("d", 1)), q, nil)
 	if f.seekers != 0 {
 		t.Errorf("%d waiters with a source, want none", f.seekers)
+	}
+}
+
+func content(name, driver, snapshot, handle string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"name": name, "labels": map[string]any{"a": "b"}},
+		"spec": map[string]any{
+			"driver": driver, "deletionPolicy": "Delete", "source": map[string]any{"volumeHandle": "pvc-x"},
+			"volumeSnapshotRef": map[string]any{"namespace": "ns", "name": snapshot},
+		},
+		"status": map[string]any{"snapshotHandle": handle},
+	}}
+}
+
+// A snapshot that is known under another name than the one it was made for is found by its content.
+func TestContents(t *testing.T) {
+	f, q := newFixture(t), newTestQueue()
+	f.report("a", group("vg-ssd", 1, 10))
+	f.ObserveVolume(snapshotOf("snap-1", "before", "a", "ssd", 1, v1alpha1.PhaseReady))
+	f.rounds(q, 2)
+	imported := Source{Namespace: "ns", Snapshot: "imported"}
+	c := claim("c", 5)
+	c.Source = imported
+	q.busy = true
+	f.Await(&v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "restored", UID: "restored"}}, demand(c), q, nil)
+	handler := f.contentHandler()
+	add := func(object *unstructured.Unstructured) {
+		t.Helper()
+		left, err := stripContent(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if labels := left.(*unstructured.Unstructured).GetLabels(); labels != nil {
+			t.Errorf("kept %v", labels)
+		}
+		handler.OnAdd(left, false)
+	}
+	add(content("foreign", "other.example.com", "imported", "snap-1"))
+	add(content("unmade", v1alpha1.DriverName, "imported", ""))
+	if nodes, woken := f.SourceNodes(imported), f.rounds(q, 2); len(nodes) != 0 || woken != "" {
+		t.Errorf("on %v, woken %q, by contents that name no snapshot of ours", nodes, woken)
+	}
+	static := content("static", v1alpha1.DriverName, "imported", "")
+	_ = unstructured.SetNestedMap(static.Object, map[string]any{"snapshotHandle": "snap-1"}, "spec", "source")
+	add(static)
+	if nodes, woken := f.SourceNodes(imported), f.rounds(q, 2); len(nodes) != 1 || nodes[0] != "a" || woken != "restored" {
+		t.Errorf("on %v, woken %q, want a and the pod", nodes, woken)
+	}
+	handler.OnDelete(static)
+	if nodes := f.SourceNodes(imported); len(nodes) != 0 || len(f.contents) != 0 || len(f.handles) != 0 {
+		t.Errorf("on %v after the content is gone; left %v, %v", nodes, f.contents, f.handles)
+	}
+}
+
+// Outside a thin pool a fifth of a volume is set aside while it is copied: 1 of 5 GiB.
+func TestCopyTakesMore(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		size int64
+		from Source
+		want Reason
+	}{
+		{"not a copy", 10, Source{}, Fits},
+		{"exact", 9, Source{VolumeID: "pvc-original"}, Fits},
+		{"one too many", 10, Source{VolumeID: "pvc-original"}, TooFewBytes},
+		{"of a snapshot", 10, Source{Namespace: "ns", Snapshot: "before"}, Fits},
+		{"of a volume elsewhere", 10, Source{VolumeID: "pvc-other"}, Fits},
+	} {
+		f := newFixture(t)
+		f.ObserveVolume(volumeOf(claim("original", 5), "a", v1alpha1.PhaseReady, 1))
+		f.ObserveVolume(volumeOf(claim("other", 5), "b", v1alpha1.PhaseReady, 1))
+		f.report("a", group("vg-ssd", 1, 10))
+		c := claim("c", test.size)
+		c.Source = test.from
+		if verdict := f.Evaluate("a", demand(c)); verdict.Reason != test.want {
+			t.Errorf("%s: %v, want %v", test.name, verdict, test.want)
+		}
 	}
 }

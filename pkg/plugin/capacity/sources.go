@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -26,6 +27,8 @@ type Sources struct {
 	Berth     client.Interface
 	Kube      kubernetes.Interface
 	Namespace string
+	// Dynamic is watched for VolumeSnapshotContents; nil for a cluster without.
+	Dynamic dynamic.Interface
 	// Shared is the scheduler's own factory, which the scheduler starts: claims, classes and pods.
 	Shared informers.SharedInformerFactory
 	// Resolve reads a claim; false when it is none of ours, as far as can be told now.
@@ -37,8 +40,8 @@ type Sources struct {
 // Errors: an informer of Shared that was stopped already.
 func (l *Ledger) Start(ctx context.Context, sources Sources) error {
 	own := []cache.SharedIndexInformer{
-		ownInformer(client.NewNodeStorageInformer(sources.Berth, fields.Everything()), stripReport),
-		ownInformer(client.NewLogicalVolumeInformer(sources.Berth, fields.Everything()), stripVolume),
+		ownInformer(client.NewNodeStorageInformer(sources.Berth, fields.Everything()), stripReport, needed),
+		ownInformer(client.NewLogicalVolumeInformer(sources.Berth, fields.Everything()), stripVolume, needed),
 		leaseInformer(sources),
 	}
 	claims := &claimHandler{
@@ -64,6 +67,14 @@ func (l *Ledger) Start(ctx context.Context, sources Sources) error {
 		}
 		synced = append(synced, registration.HasSynced)
 	}
+	if sources.Dynamic != nil {
+		// Not waited for: the custom resource is not ours, and most clusters do without what it is for.
+		contents := contentInformer(sources.Dynamic)
+		if _, err := contents.AddEventHandler(l.contentHandler()); err != nil {
+			return fmt.Errorf("watch VolumeSnapshotContents: %w", err)
+		}
+		own = append(own, contents)
+	}
 	for _, informer := range own {
 		go informer.RunWithContext(ctx)
 	}
@@ -80,9 +91,15 @@ func (l *Ledger) Start(ctx context.Context, sources Sources) error {
 	return nil
 }
 
+// What it means that a custom resource is missing.
+const (
+	needed   = "pods with claims of ours wait for it, others do not"
+	optional = "snapshots are found by the names they were made for"
+)
+
 // ownInformer prepares an informer that nobody else uses: its objects lose what nobody reads, and while its resource
 // is missing it says so once and not at every attempt.
-func ownInformer(informer cache.SharedIndexInformer, strip cache.TransformFunc) cache.SharedIndexInformer {
+func ownInformer(informer cache.SharedIndexInformer, strip cache.TransformFunc, effect string) cache.SharedIndexInformer {
 	var told atomic.Bool
 	// Neither can fail before the informer is started.
 	_ = informer.SetTransform(strip)
@@ -93,7 +110,7 @@ func ownInformer(informer cache.SharedIndexInformer, strip cache.TransformFunc) 
 			return
 		}
 		if !told.Swap(true) {
-			klog.FromContext(ctx).Info("A custom resource is not installed; pods with claims of ours wait for it, others do not", "err", err)
+			klog.FromContext(ctx).Info("A custom resource is not installed", "effect", effect, "err", err)
 		}
 	})
 	return informer

@@ -46,6 +46,10 @@ func (l *Ledger) tallyUp(nodeName string, demand *Demand, t *tally) (fits, ok bo
 	}
 	for i := range demand.Claims {
 		claim := &demand.Claims[i]
+		if claim.Source.VolumeID != "" {
+			// See hold.
+			return false, false
+		}
 		o := n.offer(claim.DeviceClass)
 		if o == nil || !o.linear || o.freeBytes < 0 || l.isSpecial(nodeName, n, claim) || !t.add(o, claim.SizeBytes) {
 			return false, false
