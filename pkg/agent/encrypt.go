@@ -64,10 +64,5 @@ func (a *Agent) MarkFormatted(ctx context.Context, volumeID string) error {
 	return a.volumes.MarkFormatted(ctx, volumeID)
 }
 
-// Renew gives a copied file system a UUID of its own.
-func (a *Agent) Renew(ctx context.Context, device, fsType string) error {
-	return a.volumes.renewer.Renew(ctx, device, fsType)
-}
-
 // Published says that a pod is about to use a volume.
 func (a *Agent) Published(string) { signal(a.limits.wake) }
