@@ -71,7 +71,8 @@ func (v *volumes) expand(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 	if err := checkGrowable(g); err != nil {
 		return false, err
 	}
-	if object.Spec.FSType == "" && g.lv.Type != lvm.LayoutThin {
+	// Below encryption old bytes are noise to whoever looks.
+	if object.Spec.FSType == "" && object.Spec.Encryption == "" && g.lv.Type != lvm.LayoutThin {
 		return v.growBlock(ctx, object, c, g)
 	}
 	if err := v.extendLV(ctx, object, c, g); err != nil {
