@@ -27,9 +27,14 @@ func (p *Preparer) StorageSuiteImages(ctx context.Context, programs map[string]s
 	if err != nil {
 		return nil, err
 	}
+	// Those specs use grep besides, which the driver's packages do not bring.
+	grep, err := p.fileLayer("grep", "usr/local/bin/grep", busyboxProgram)
+	if err != nil {
+		return nil, err
+	}
 	shell := image.Image{Name: NginxImage, Layers: []image.Layer{busybox}, Cmd: []string{"sh"}, Env: []string{searchPath}}
 	gnu := shell
-	gnu.Name, gnu.Layers = GlibcImage, []image.Layer{glibc}
+	gnu.Name, gnu.Layers = GlibcImage, []image.Layer{glibc, grep}
 	images := []image.Image{shell, gnu}
 	for _, one := range []struct {
 		name, program string
