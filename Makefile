@@ -71,7 +71,11 @@ image: ## Build the driver and scheduler images with docker, podman or buildah
 # Testing --------------------------------------------------------------------------------------------------------------
 .PHONY: test
 test: ## Run everything CI runs, the quick things first
-	@hack/sections.sh verify unit sanity integration e2e
+	@hack/sections.sh verify unit sanity integration e2e e2e-k8s-short
+
+.PHONY: test-long
+test-long: ## What takes hours: a million placements, the whole of Kubernetes' storage suite, stress, all of the oracle
+	@hack/sections.sh property oracle stress e2e-k8s
 
 .PHONY: unit
 unit: ## Unit tests, the LVM contract and CSI sanity on fakes, with the race detector
@@ -97,6 +101,14 @@ integration: $(LAB) ## Our scheduler with a real API server and etcd, no nodes; 
 .PHONY: e2e
 e2e: $(LAB) ## Real LVM, sidecars and kubelets: the LVM contract, CSI sanity and the end-to-end tests in a lab cluster
 	hack/e2e.sh $(LAB)
+
+.PHONY: e2e-k8s
+e2e-k8s: $(LAB) ## Kubernetes' own storage suite in a lab cluster; FOCUS= narrows it, WITHOUT= leaves capabilities out
+	hack/e2e-k8s.sh $(LAB)
+
+.PHONY: e2e-k8s-short
+e2e-k8s-short: $(LAB) ## Five minutes of it: some specs of each kind
+	hack/e2e-k8s.sh $(LAB) test/e2e-k8s/short.txt
 
 .PHONY: stress
 stress: $(LAB) ## Sixty pods of mixed sizes at once in a lab cluster: as they are, with kill -9 in the middle, by the stock scheduler

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Moves the product and the lab's Kubernetes programs to one Kubernetes release: k8s.io/kubernetes itself, each of its
+# Moves the product, the lab's Kubernetes programs and Kubernetes' storage suite to one Kubernetes release: k8s.io/kubernetes itself, each of its
 # staging modules (by a replace list, because its own go.mod requires them at v0.0.0), the go and godebug lines, and the
-# version that the lab's programs report. Running it with the present version changes nothing.
+# version that the lab's programs report. Running it with the present version changes nothing. The images that the storage
+# suite asks for are in test/lab/prepare/suite.go: `e2e.test --list-images` of the new version has their names.
 #
 # usage: hack/bump-kubernetes.sh 1.x.y
 set -euo pipefail
@@ -12,7 +13,7 @@ export GOFLAGS=-mod=mod
 version=v${1#v}
 [[ $version =~ ^v1\.[0-9]+\.[0-9]+$ ]] || { echo "bump-kubernetes: $1 is no release of Kubernetes: want 1.x.y" >&2; exit 1; }
 staging=v0.${version#v1.}
-lab=test/lab/binaries/kubernetes
+labs=(test/lab/binaries/kubernetes test/lab/binaries/e2e)
 upstream=$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
 
 # staging_modules lists the modules that k8s.io/kubernetes keeps in its own tree.
@@ -44,21 +45,23 @@ pin() {
 	go -C "$1" mod edit "${edits[@]}"
 }
 
-# align gives the lab's module the product's version of each module that both use: with equal versions they share one
-# build cache, with different ones everything above the module is compiled twice.
+# align DIR gives DIR/go.mod the product's version of each module that both use: with equal versions they share one build
+# cache, with different ones everything above the module is compiled twice.
 align() {
 	local module wanted current edits=()
 	while read -r module wanted current; do
 		if [[ $wanted != "$current" ]] && ! grep -qx "$module" <(staging_modules); then
 			edits+=("-require=$module@$wanted")
 		fi
-	done < <(join <(requirements . | LC_ALL=C sort) <(requirements "$lab" | LC_ALL=C sort))
-	((${#edits[@]} == 0)) || go -C "$lab" mod edit "${edits[@]}"
+	done < <(join <(requirements . | LC_ALL=C sort) <(requirements "$1" | LC_ALL=C sort))
+	((${#edits[@]} == 0)) || go -C "$1" mod edit "${edits[@]}"
 }
 
 pin .
 go mod tidy
-pin "$lab"
-align
-go -C "$lab" mod tidy
+for lab in "${labs[@]}"; do
+	pin "$lab"
+	align "$lab"
+	go -C "$lab" mod tidy
+done
 sed -i "s/^const KubernetesVersion = .*/const KubernetesVersion = \"$version\"/" test/lab/toolchain/toolchain.go

@@ -44,6 +44,13 @@ func (m *maker) makeDisk(ctx context.Context, programs map[string]string) (*os.F
 	if err != nil {
 		return nil, err
 	}
+	if m.options.Config.StorageSuite {
+		suite, err := m.preparer.StorageSuiteImages(ctx, programs)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, suite...)
+	}
 	if len(m.options.Manifests) > 0 {
 		product, err := m.buildProduct(ctx)
 		if err != nil {

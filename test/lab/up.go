@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-dev/berth/test/lab/layout"
 	"github.com/berth-dev/berth/test/lab/prepare"
+	"github.com/berth-dev/berth/test/lab/toolchain"
 )
 
 // Options say what Up makes.
@@ -112,7 +113,7 @@ func (m *maker) makeFiles(ctx context.Context) error {
 	if err := remove(m.state); err != nil {
 		return err
 	}
-	programs, err := m.preparer.Programs(ctx)
+	programs, err := m.preparer.Programs(ctx, m.groups())
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func (m *maker) makeFiles(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := os.Symlink(programs["kubectl"], filepath.Join(m.state.Bin(), "kubectl")); err != nil {
+	if err := linkHostPrograms(m.state.Bin(), programs); err != nil {
 		return err
 	}
 	config := &m.options.Config
@@ -133,6 +134,31 @@ func (m *maker) makeFiles(ctx context.Context) error {
 		return err
 	}
 	return layout.WriteJSON(m.state.Config(), config)
+}
+
+// groups are the programs that the cluster needs.
+func (m *maker) groups() []toolchain.Group {
+	if m.options.Config.StorageSuite {
+		return append(toolchain.Groups(), toolchain.StorageSuiteGroups()...)
+	}
+	return toolchain.Groups()
+}
+
+// hostPrograms run on this machine, for people and for tests.
+var hostPrograms = []string{"kubectl", "ginkgo", "e2e.test"}
+
+// linkHostPrograms links those of them that were built.
+func linkHostPrograms(dir string, programs map[string]string) error {
+	for _, name := range hostPrograms {
+		path, ok := programs[name]
+		if !ok {
+			continue
+		}
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makeNodeFiles makes the lab program that nodes start with, and their disk.

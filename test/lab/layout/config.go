@@ -36,6 +36,8 @@ type Config struct {
 	VolumeStatsPeriod time.Duration
 	// LogVerbosity is the -v of the control plane's programs and of kubelets.
 	LogVerbosity int
+	// StorageSuite makes nodes and the Bin directory hold what Kubernetes' own storage suite needs besides.
+	StorageSuite bool
 	// Programs is where built programs are found: program name to path.
 	Programs map[string]string
 	// BaseDisk is the prepared disk under each node's own disk.

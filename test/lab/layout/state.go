@@ -70,7 +70,7 @@ const SocketName = "control.sock"
 // Lab is the copy of the lab program that supervises the cluster and runs as the nodes' init.
 func (s State) Lab() string { return s.join("lab") }
 
-// Bin is a directory for PATH with kubectl in it.
+// Bin is a directory for PATH with the programs in it that people and tests run on this machine.
 func (s State) Bin() string { return s.join("bin") }
 
 // Kubeconfig is the administrator's.

@@ -30,15 +30,15 @@ type Preparer struct {
 	driverRoot *image.Layer
 }
 
-// Programs returns the path of every program, building the missing ones.
-func (p *Preparer) Programs(ctx context.Context) (map[string]string, error) {
+// Programs returns the path of every program of the groups, building the missing ones.
+func (p *Preparer) Programs(ctx context.Context, groups []toolchain.Group) (map[string]string, error) {
 	builder := toolchain.Builder{
 		Modules:  filepath.Join(p.Repo, "test", "lab", "binaries"),
 		Cache:    filepath.Join(p.Cache, "bin"),
 		Progress: p.Progress,
 	}
 	programs := map[string]string{}
-	for _, group := range toolchain.Groups() {
+	for _, group := range groups {
 		dir, err := builder.Build(ctx, group)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,19 @@ func TestBusyboxEntriesLinkEveryApplet(t *testing.T) {
 	}
 	if _, ok := links["bin/busybox"]; ok {
 		t.Error("busybox links to itself")
+	}
+}
+
+func TestSnapshotImagesAreNamedAfterTheModule(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "binaries", "snapshotter", "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{SnapshotterImage, SnapshotControllerImage} {
+		_, version, _ := strings.Cut(name, ":")
+		if !strings.Contains(string(content), "github.com/kubernetes-csi/external-snapshotter/v8 "+version+" ") {
+			t.Errorf("%s: the module has another version", name)
+		}
 	}
 }
 

@@ -37,9 +37,11 @@ type Group struct {
 	LinkerFlags string
 	// Rename gives a program another file name than the last element of its import path.
 	Rename map[string]string
+	// Test is the file name of the test program of the module's own package; empty for none.
+	Test string
 }
 
-// Groups returns all groups, the quickest to build first, so that mistakes show early.
+// Groups returns the groups of which a cluster is made, the quickest to build first, so that mistakes show early.
 func Groups() []Group {
 	return []Group{
 		{
@@ -69,6 +71,27 @@ func Groups() []Group {
 		},
 		{Name: "resizer", Packages: []string{"github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer"}},
 		{Name: "provisioner", Packages: []string{"github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner"}},
+	}
+}
+
+// StorageSuiteGroups returns the groups that Kubernetes' own storage suite needs besides: they take some minutes to build
+// and no other run uses them.
+func StorageSuiteGroups() []Group {
+	return []Group{
+		{
+			Name: "snapshotter",
+			Packages: []string{
+				"github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter",
+				"github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
+			},
+		},
+		{
+			Name: "e2e",
+			// The package of the directory itself comes first: it is what the test program is made of.
+			Packages:    []string{".", "github.com/onsi/ginkgo/v2/ginkgo", "k8s.io/kubernetes/test/images/agnhost"},
+			Test:        "e2e.test",
+			LinkerFlags: kubernetesVersionFlags(),
+		},
 	}
 }
 
@@ -127,15 +150,20 @@ func (b *Builder) Build(ctx context.Context, group Group) (string, error) {
 	return dir, os.Rename(temp, dir)
 }
 
-// key hashes the module files, the flags and the compiler version.
+// key hashes the module's files, the flags and the compiler version.
 func (b *Builder) key(ctx context.Context, group Group) (string, error) {
+	dir := filepath.Join(b.Modules, group.Name)
+	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return "", err
+	}
 	hash := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(b.Modules, group.Name, name))
+	for _, path := range append([]string{filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")}, sources...) {
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(hash, "%s %d\n", name, len(content))
+		fmt.Fprintf(hash, "%s %d\n", filepath.Base(path), len(content))
 		hash.Write(content)
 	}
 	version, err := exec.CommandContext(ctx, "go", "version").Output()
@@ -143,27 +171,41 @@ func (b *Builder) key(ctx context.Context, group Group) (string, error) {
 		return "", fmt.Errorf("run go version: %w", err)
 	}
 	fmt.Fprintf(hash, "%s%q %q %q\n", version, group.Packages, group.Tags, group.LinkerFlags)
+	if group.Test != "" {
+		fmt.Fprintf(hash, "test %q\n", group.Test)
+	}
 	return hex.EncodeToString(hash.Sum(nil))[:16], nil
 }
 
 func (b *Builder) compile(ctx context.Context, group Group, target string) error {
-	args := []string{"build", "-v", "-trimpath", "-ldflags", strings.TrimSpace("-s -w " + group.LinkerFlags), "-o", target + "/"}
-	if group.Tags != "" {
-		args = append(args, "-tags", group.Tags)
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, group.Packages...)...)
-	cmd.Dir = filepath.Join(b.Modules, group.Name)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	watch := &packageCounter{group: group.Name, report: b.Progress, started: time.Now()}
-	cmd.Stderr = watch
 	b.Progress("building %s: %s", group.Name, strings.Join(programs(group), ", "))
 	stop := watch.every(5 * time.Second)
-	err := cmd.Run()
+	err := b.runGo(ctx, group, watch, append([]string{"build", "-v", "-o", target + "/"}, flags(group)...), group.Packages...)
+	if err == nil && group.Test != "" {
+		err = b.runGo(ctx, group, watch, append([]string{"test", "-c", "-o", filepath.Join(target, group.Test)}, flags(group)...), ".")
+	}
 	stop()
 	if err != nil {
 		return fmt.Errorf("build %s: %w\n%s", group.Name, err, watch.tail())
 	}
 	return rename(group, target)
+}
+
+func flags(group Group) []string {
+	list := []string{"-trimpath", "-ldflags", strings.TrimSpace("-s -w " + group.LinkerFlags)}
+	if group.Tags != "" {
+		list = append(list, "-tags", group.Tags)
+	}
+	return list
+}
+
+func (b *Builder) runGo(ctx context.Context, group Group, watch *packageCounter, args []string, packages ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
+	cmd.Dir = filepath.Join(b.Modules, group.Name)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Stderr = watch
+	return cmd.Run()
 }
 
 func rename(group Group, dir string) error {
@@ -179,11 +221,17 @@ func rename(group Group, dir string) error {
 func programs(group Group) []string {
 	var names []string
 	for _, pkg := range group.Packages {
+		if pkg == "." {
+			continue
+		}
 		name := pkg[strings.LastIndexByte(pkg, '/')+1:]
 		if renamed, ok := group.Rename[name]; ok {
 			name = renamed
 		}
 		names = append(names, name)
+	}
+	if group.Test != "" {
+		names = append(names, group.Test)
 	}
 	return names
 }

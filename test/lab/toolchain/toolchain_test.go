@@ -13,23 +13,28 @@ import (
 
 func TestProgramsAreNamedAsTheyAreUsed(t *testing.T) {
 	var all []string
-	for _, group := range Groups() {
+	for _, group := range append(Groups(), StorageSuiteGroups()...) {
 		all = append(all, programs(group)...)
 	}
-	for _, want := range []string{"etcd", "containerd", "containerd-shim-runc-v2", "ctr", "kube-apiserver", "kubelet", "kubectl", "csi-provisioner", "csi-resizer"} {
+	if slices.Contains(all, ".") {
+		t.Errorf("a directory is no program: %v", all)
+	}
+	for _, want := range []string{"etcd", "containerd", "containerd-shim-runc-v2", "ctr", "kube-apiserver", "kubelet", "kubectl", "csi-provisioner", "csi-resizer", "csi-snapshotter", "snapshot-controller", "ginkgo", "agnhost", "e2e.test"} {
 		if !slices.Contains(all, want) {
 			t.Errorf("no group builds %s: %v", want, all)
 		}
 	}
 }
 
-func TestVersionFlagsAgreeWithTheModule(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join("..", "binaries", "kubernetes", "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(content), "\tk8s.io/kubernetes "+KubernetesVersion+" ") {
-		t.Errorf("the module does not pin k8s.io/kubernetes %s", KubernetesVersion)
+func TestVersionFlagsAgreeWithTheModules(t *testing.T) {
+	for _, group := range []string{"kubernetes", "e2e"} {
+		content, err := os.ReadFile(filepath.Join("..", "binaries", group, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(strings.Fields(string(content)), KubernetesVersion) {
+			t.Errorf("the module %s does not pin k8s.io/kubernetes %s", group, KubernetesVersion)
+		}
 	}
 	if flags := kubernetesVersionFlags(); !strings.Contains(flags, "gitVersion="+KubernetesVersion+" ") || strings.Contains(flags, "gitMajor=v") {
 		t.Errorf("flags %q", flags)
@@ -90,6 +95,32 @@ func TestBuildOnce(t *testing.T) {
 	group.LinkerFlags = "-X main.v=1"
 	if other, err := builder.Build(context.Background(), group); err != nil || other == dir {
 		t.Errorf("with other flags: %s, %v, want another directory than %s", other, err, dir)
+	}
+}
+
+func TestTestProgramIsBuiltAndKeyedByItsSource(t *testing.T) {
+	modules, group := module(t, "package main\n\nfunc main() {}\n")
+	own := filepath.Join(modules, "tool", "own_test.go")
+	write := func(content string) {
+		if err := os.WriteFile(own, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("package tool\n")
+	group.Test = "own.test"
+	builder := Builder{Modules: modules, Cache: t.TempDir(), Progress: t.Logf}
+	dir, err := builder.Build(context.Background(), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"greet", "own.test"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	write("package tool\n\nvar changed bool\n")
+	if other, err := builder.Build(context.Background(), group); err != nil || other == dir {
+		t.Errorf("with another source: %s, %v, want another directory than %s", other, err, dir)
 	}
 }
 

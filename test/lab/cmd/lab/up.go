@@ -53,6 +53,7 @@ func upCommand() *cobra.Command {
 	flags.DurationVar(&config.EvictionDelay, "eviction-delay", defaults.EvictionDelay, "time until pods leave a lost node")
 	flags.DurationVar(&config.VolumeStatsPeriod, "volume-stats-period", defaults.VolumeStatsPeriod, "how often kubelets measure volumes")
 	flags.IntVar(&config.LogVerbosity, "v", defaults.LogVerbosity, "log verbosity of Kubernetes")
+	flags.BoolVar(&config.StorageSuite, "storage-suite", false, "also build Kubernetes' storage suite and load the images that it asks for")
 	flags.StringArrayVar(&options.Manifests, "manifests", nil, "kustomize directory to apply when the nodes are Ready; may be given several times")
 	flags.StringVar(&options.Repo, "repo", "", "checkout of the project (default: the one around the working directory)")
 	return cmd
