@@ -27,4 +27,7 @@ const (
 	ReasonInsufficientSpace    = "InsufficientSpace"
 	ReasonLogicalVolumeInUse   = "LogicalVolumeInUse"
 	ReasonForeignLogicalVolume = "ForeignLogicalVolume"
+	ReasonDeviceRefused        = "DeviceRefused"
+	ReasonAdopted              = "AdoptedFromDisk"
+	ReasonAdoptionRefused      = "AdoptionRefused"
 )

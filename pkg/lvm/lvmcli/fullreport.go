@@ -10,7 +10,7 @@ import (
 // Columns of the report, as lvmreport(7) names them. Each kind's first column tells its lines from the others'.
 var (
 	vgColumns = []string{"vg_name", "vg_uuid", "vg_seqno", "vg_extent_size", "vg_size", "vg_free", "vg_mda_free",
-		"vg_missing_pv_count", "vg_exported", "vg_clustered", "vg_shared"}
+		"vg_missing_pv_count", "vg_exported", "vg_clustered", "vg_shared", "vg_tags"}
 	pvColumns = []string{"pv_name", "pv_uuid", "pv_size", "pv_free", "pv_allocatable", "pv_missing"}
 	lvColumns = []string{"lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_active_locally", "lv_device_open"}
 )
@@ -59,6 +59,7 @@ func (r *row) volumeGroup() lvm.VolumeGroup {
 		FreeBytes:              r.number("vg_free"),
 		MetadataFreeBytes:      r.number("vg_mda_free"),
 		MissingPhysicalVolumes: int(r.number("vg_missing_pv_count")),
+		Tags:                   r.list("vg_tags"),
 	}
 	for _, refused := range []string{"exported", "clustered", "shared"} {
 		if r.number("vg_"+refused) == 1 {
@@ -90,9 +91,7 @@ func (r *row) logicalVolume() lvm.LogicalVolume {
 		SizeBytes: r.number("lv_size"),
 		Active:    r.number("lv_active_locally") == 1,
 		Open:      r.number("lv_device_open") == 1, // -1 when it is not active
-	}
-	if tags := r.text("lv_tags"); tags != "" {
-		lv.Tags = strings.Split(tags, ",")
+		Tags:      r.list("lv_tags"),
 	}
 	return lv
 }
