@@ -101,6 +101,8 @@ func (m *Manager) Adopt(ctx context.Context, volumeGroup, name string, tags ...s
 			g.Seqno++
 		} else if _, err := g.owned(name); err != nil {
 			return err
+		} else if !slices.Contains(lv.Tags, lvm.TagReady) {
+			return fmt.Errorf("logical volume %s/%s is being made", volumeGroup, name)
 		}
 		report = m.reportLocked([]string{volumeGroup})
 		return nil
