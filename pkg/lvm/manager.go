@@ -14,8 +14,10 @@ type Manager interface {
 	Report(ctx context.Context, volumeGroups []string) (Report, error)
 
 	// Create makes an LV with Berth's tag and the tags given, active, its signatures wiped, on the physical volumes
-	// given. It is one execution of LVM and does not report; layouts with legs may take more (docs/design.md, Layouts).
-	// Errors: ErrNoSpace, ErrExists, ErrNotFound (volume group or thin pool), ErrUnusable, ErrBusy, ErrHung.
+	// given. It is one execution of LVM and does not report; layouts with legs take more (docs/design.md, Layouts), and
+	// one of these that died may have left an LV that LogicalVolume.Made tells: it is to be removed.
+	// Errors: ErrNoSpace, ErrExists, ErrNotFound (volume group or thin pool), ErrInvalidSize, ErrInvalidLayout,
+	// ErrUnusable, ErrBusy, ErrHung.
 	Create(ctx context.Context, request CreateRequest) error
 
 	// CreatePool makes a thin pool with Berth's tag, active, that zeroes what it gives out.
@@ -27,9 +29,10 @@ type Manager interface {
 	// Errors: ErrNoSpace, ErrNotFound, ErrUnusable, ErrBusy, ErrHung.
 	ExtendPool(ctx context.Context, request PoolRequest) error
 
-	// Snapshot makes a snapshot of an LV of Berth's with Berth's tag and the tags given, active. It is one execution.
-	// Errors: ErrNoSpace, ErrExists, ErrNotFound (volume group or origin), ErrForeign (origin), ErrUnusable, ErrBusy,
-	// ErrHung.
+	// Snapshot makes a snapshot of an LV of Berth's with Berth's tag and the tags given, active. It looks at the origin
+	// first: lvcreate takes one by its name only. A thick snapshot is made no larger than it can ever come to.
+	// Errors: ErrNoSpace, ErrExists, ErrNotFound (volume group or origin), ErrForeign (origin), ErrInvalidSize (none for
+	// a thick one, or one for a thin one), ErrUnusable, ErrBusy, ErrHung.
 	Snapshot(ctx context.Context, request SnapshotRequest) error
 
 	// Tag adds tags to an LV of Berth's. Adding them twice is the same as once.
@@ -41,9 +44,10 @@ type Manager interface {
 	// Errors: ErrNotFound, ErrForeign, ErrBusy, ErrHung.
 	Finish(ctx context.Context, volumeGroup, name string) (Report, error)
 
-	// Extend grows an LV of Berth's to sizeBytes (rounded up to extents by LVM) on the physical volumes given. An LV
-	// that is that large already is left as it is.
-	// Errors: ErrNoSpace, ErrNotFound, ErrForeign, ErrUnusable, ErrBusy, ErrHung.
+	// Extend grows an LV of Berth's to sizeBytes (rounded up to extents by LVM) on the physical volumes given, the legs
+	// of one that has legs on their own (Space.PlaceGrowth). An LV that is that large already is left as it is.
+	// Errors: ErrNoSpace, ErrNotFound, ErrForeign, ErrInUse (it has thick snapshots), ErrInvalidLayout (not the LV's),
+	// ErrUnusable, ErrBusy, ErrHung.
 	Extend(ctx context.Context, request ExtendRequest) error
 
 	// Absorb extends an LV of Berth's onto exactly the extents of another one, the donor, which is removed; what is on
@@ -52,13 +56,14 @@ type Manager interface {
 	//
 	// LVM has no one change for it: an Absorb that died, or failed with ErrNoSpace, may have left the donor removed
 	// and the LV as it was. Bytes that the donor did not hold are not in the LV either way.
-	// Errors: ErrNotFound (volume group, LV, or donor of that UUID), ErrForeign, ErrInUse (the donor), ErrNoSpace,
-	// ErrUnusable, ErrBusy, ErrHung.
+	// Errors: ErrNotFound (volume group, LV, or donor of that UUID), ErrForeign, ErrInUse (the donor, or the LV has thick
+	// snapshots), ErrInvalidLayout (one is not linear), ErrNoSpace, ErrUnusable, ErrBusy, ErrHung.
 	Absorb(ctx context.Context, request AbsorbRequest) (Report, error)
 
 	// Remove removes an LV of Berth's. One that is not there is no error; a volume group that is not there is one,
-	// because its disks may come back with the LV on them.
-	// Errors: ErrNotFound (volume group), ErrForeign, ErrInUse, ErrUnusable, ErrBusy, ErrHung.
+	// because its disks may come back with the LV on them. Nothing else goes with it: an LV with thick snapshots is in
+	// use, thin ones live on without their origin, and a pool is nobody's to remove.
+	// Errors: ErrNotFound (volume group), ErrForeign (or a pool), ErrInUse, ErrUnusable, ErrBusy, ErrHung.
 	Remove(ctx context.Context, volumeGroup, name string) error
 
 	// CreateVolumeGroup makes a volume group of whole devices, with Berth's tag and a large metadata area. A device that
@@ -106,7 +111,7 @@ type CreateRequest struct {
 	SizeBytes int64
 	// Tags are added besides TagOwned.
 	Tags []string
-	// PhysicalVolumes are the devices the LV may lie on, as Place chose them; never empty but for a thin volume.
+	// PhysicalVolumes are the devices the LV may lie on, as Place chose them, one for each leg; empty for a thin volume.
 	PhysicalVolumes []string
 }
 
@@ -136,7 +141,7 @@ type SnapshotRequest struct {
 type ExtendRequest struct {
 	VolumeGroup string
 	Name        string
-	// Layout is the LV's own, as it was made.
+	// Layout is the LV's own, as it was made; linear for a thick snapshot.
 	Layout          Layout
 	SizeBytes       int64
 	PhysicalVolumes []string

@@ -135,7 +135,7 @@ func (s *Space) MaximumVolumeBytes(layout Layout) int64 {
 
 // Space is what a live volume group offers with heldBytes held back.
 func (vg *VolumeGroup) Space(heldBytes int64) *Space {
-	s := &Space{ExtentSizeBytes: vg.ExtentSizeBytes, HeldBytes: heldBytes}
+	s := &Space{ExtentSizeBytes: vg.ExtentSizeBytes, HeldBytes: heldBytes, ThinPools: vg.ThinPools}
 	for _, pv := range vg.PhysicalVolumes {
 		if pv.Allocatable && !pv.Missing {
 			s.PhysicalVolumes = append(s.PhysicalVolumes, FreeSpace{pv.Name, pv.FreeBytes})

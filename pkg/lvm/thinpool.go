@@ -10,6 +10,8 @@ type ThinPool struct {
 	MetadataSizeBytes, MetadataUsedBytes int64
 	// VirtualBytes are the sizes of the thin volumes in it, added up.
 	VirtualBytes int64
+	// Zeroes: a block is zeroed before it is given out. Without it a volume shows what was there before.
+	Zeroes bool
 }
 
 // Beyond these parts of a thousand nothing new is placed in a pool. A pool without data space stops the writes of all

@@ -52,8 +52,10 @@ type LogicalVolume struct {
 	Active bool
 	// Open is true when the device is open: mounted, held or in use by a pod.
 	Open bool
-	// Type is how it is made; of an LV that Berth knows no layout for, LVM's own word.
+	// Type is how it is made; of an LV that Berth knows no layout for, LVM's own words.
 	Type LayoutType
+	// Legs are the physical volumes under each stripe, copy or parity, RAID metadata included; none for other layouts.
+	Legs [][]string
 	// ThinPool is the pool of a thin volume. Origin is what a snapshot, thin or thick, is of, while that exists.
 	ThinPool, Origin string
 	// Invalid is true of a thick snapshot that overflowed.
@@ -61,6 +63,9 @@ type LogicalVolume struct {
 	// Health is LVM's lv_health_status: empty, or what is wrong with a RAID volume or a pool.
 	Health string
 }
+
+// TypeThinPool is the type of a thin pool, which no volume has. Berth's pools are tagged as its volumes are.
+const TypeThinPool LayoutType = "thin-pool"
 
 // LogicalVolume finds an LV by name.
 func (vg *VolumeGroup) LogicalVolume(name string) (LogicalVolume, bool) {

@@ -20,11 +20,14 @@ const (
 	devSuspend  = 6
 	devStatus   = 7
 	tableClear  = 10
+	tableStatus = 12
 
 	flagSuspend         = 1 << 1
+	flagStatusTable     = 1 << 4
 	flagActivePresent   = 1 << 5
 	flagInactivePresent = 1 << 6
 	flagBufferFull      = 1 << 8
+	flagNoFlush         = 1 << 11
 )
 
 // header is struct dm_ioctl.
@@ -94,7 +97,7 @@ func (c control) names() ([]string, error) {
 	}
 }
 
-var errMalformed = errors.New("malformed device-mapper name list")
+var errMalformed = errors.New("malformed device-mapper list")
 
 // parseNames reads a chain of struct dm_name_list: device number, offset of the next, name.
 func parseNames(list []byte) ([]string, error) {

@@ -7,11 +7,14 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
-// group is one volume group: what a report shows, and where each LV lies.
+// group is one volume group: what a report shows, where each LV lies, and what the kernel would tell of its devices.
 type group struct {
 	lvm.VolumeGroup
 	// taken is the bytes that an LV takes per physical volume's name.
 	taken map[string]map[string]int64
+	// copied are the bytes that thick snapshots hold, errorWhenFull the pools made so, by name.
+	copied        map[string]int64
+	errorWhenFull map[string]bool
 }
 
 // report is a copy that shares nothing with the group.
@@ -20,8 +23,16 @@ func (g *group) report() lvm.VolumeGroup {
 	vg.PhysicalVolumes, vg.Tags = slices.Clone(vg.PhysicalVolumes), slices.Clone(vg.Tags)
 	vg.LogicalVolumes = slices.Clone(vg.LogicalVolumes)
 	vg.SizeBytes, vg.FreeBytes, vg.MissingPhysicalVolumes = 0, 0, 0
+	vg.ThinPools = slices.Clone(vg.ThinPools)
 	for i := range vg.LogicalVolumes {
-		vg.LogicalVolumes[i].Tags = slices.Clone(vg.LogicalVolumes[i].Tags)
+		lv := &vg.LogicalVolumes[i]
+		lv.Tags = slices.Clone(lv.Tags)
+		if g.isPartial(lv.Name) {
+			lv.Health = "partial"
+		}
+	}
+	for i := range vg.ThinPools {
+		vg.ThinPools[i].VirtualBytes = g.virtualBytes(vg.ThinPools[i].Name)
 	}
 	for _, pv := range vg.PhysicalVolumes {
 		vg.SizeBytes += pv.SizeBytes
@@ -63,50 +74,29 @@ func (g *group) usable() error {
 	return nil
 }
 
-// allocate takes bytes for an LV from the physical volumes named, in their order: all or nothing.
-func (g *group) allocate(name string, bytes int64, from []string) error {
-	var free int64
-	for _, pv := range g.open(from) {
-		free += pv.FreeBytes
-	}
-	if bytes > free {
-		return fmt.Errorf("%d bytes wanted, %d free on %v: %w", bytes, free, from, lvm.ErrNoSpace)
-	}
-	if g.taken[name] == nil {
-		g.taken[name] = map[string]int64{}
-	}
-	for _, pv := range g.open(from) {
-		part := min(bytes, pv.FreeBytes)
-		pv.FreeBytes -= part
-		g.taken[name][pv.Name] += part
-		bytes -= part
-	}
-	return nil
-}
-
-// open are the physical volumes named that can be allocated from.
-func (g *group) open(names []string) []*lvm.PhysicalVolume {
-	var open []*lvm.PhysicalVolume
-	for _, name := range names {
-		for i := range g.PhysicalVolumes {
-			pv := &g.PhysicalVolumes[i]
-			if pv.Name == name && pv.Allocatable && !pv.Missing {
-				open = append(open, pv)
-			}
+// isPartial tells whether an LV lies on a physical volume that is missing.
+func (g *group) isPartial(name string) bool {
+	for _, pv := range g.PhysicalVolumes {
+		if pv.Missing && g.taken[name][pv.Name] > 0 {
+			return true
 		}
 	}
-	return open
+	return false
 }
 
-// release gives the LV's extents back and forgets it.
-func (g *group) release(name string) {
-	for i := range g.PhysicalVolumes {
-		pv := &g.PhysicalVolumes[i]
-		pv.FreeBytes += g.taken[name][pv.Name]
+// thickSnapshots are the names of an LV's.
+func (g *group) thickSnapshots(origin string) []string {
+	var names []string
+	for _, lv := range g.LogicalVolumes {
+		if lv.Origin == origin && isThick(lv) {
+			names = append(names, lv.Name)
+		}
 	}
-	delete(g.taken, name)
-	g.LogicalVolumes = slices.DeleteFunc(g.LogicalVolumes, func(lv lvm.LogicalVolume) bool { return lv.Name == name })
+	return names
 }
+
+// isThick tells whether an LV is a thick snapshot.
+func isThick(lv lvm.LogicalVolume) bool { return lv.Origin != "" && lv.ThinPool == "" }
 
 // absorb moves the donor's extents to the LV, and returns the size that the LV then has.
 func (g *group) absorb(request lvm.AbsorbRequest) (int64, error) {
@@ -120,8 +110,15 @@ func (g *group) absorb(request lvm.AbsorbRequest) (int64, error) {
 	if donor.Open {
 		return 0, fmt.Errorf("logical volume %s/%s: %w", g.Name, donor.Name, lvm.ErrInUse)
 	}
-	if _, err := g.owned(request.Name); err != nil {
+	lv, err := g.owned(request.Name)
+	if err != nil {
 		return 0, err
+	}
+	if lv.Type != lvm.LayoutLinear || donor.Type != lvm.LayoutLinear {
+		return 0, fmt.Errorf("logical volumes %s/%s, %s: %w: not linear", g.Name, lv.Name, donor.Name, lvm.ErrInvalidLayout)
+	}
+	if len(g.thickSnapshots(lv.Name)) > 0 {
+		return 0, fmt.Errorf("logical volume %s/%s has snapshots: %w", g.Name, lv.Name, lvm.ErrInUse)
 	}
 	bytes, taken := donor.SizeBytes, g.taken[donor.Name]
 	g.release(donor.Name)
@@ -130,7 +127,7 @@ func (g *group) absorb(request lvm.AbsorbRequest) (int64, error) {
 		pv.FreeBytes -= taken[pv.Name]
 		g.taken[request.Name][pv.Name] += taken[pv.Name]
 	}
-	lv := g.find(request.Name)
+	lv = g.find(request.Name) // the list has moved
 	lv.SizeBytes += bytes
 	g.Seqno += 2
 	return lv.SizeBytes, nil

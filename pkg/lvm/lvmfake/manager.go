@@ -15,13 +15,17 @@ type Operation string
 
 // The operations.
 const (
-	Report   Operation = "report"
-	Create   Operation = "create"
-	Finish   Operation = "finish"
-	Extend   Operation = "extend"
-	Absorb   Operation = "absorb"
-	Remove   Operation = "remove"
-	Activate Operation = "activate"
+	Report     Operation = "report"
+	Create     Operation = "create"
+	CreatePool Operation = "createpool"
+	ExtendPool Operation = "extendpool"
+	Snapshot   Operation = "snapshot"
+	Tag        Operation = "tag"
+	Finish     Operation = "finish"
+	Extend     Operation = "extend"
+	Absorb     Operation = "absorb"
+	Remove     Operation = "remove"
+	Activate   Operation = "activate"
 )
 
 // Hook sees an operation; an error it returns is the operation's result. volumeGroup and name are empty for Report,
@@ -65,46 +69,83 @@ func (m *Manager) Report(ctx context.Context, volumeGroups []string) (lvm.Report
 
 // Create implements lvm.Manager.
 func (m *Manager) Create(ctx context.Context, request lvm.CreateRequest) error {
-	return m.run(ctx, Create, request.VolumeGroup, request.Name, func() error {
+	return m.make(ctx, Create, request.VolumeGroup, request.Name, func(g *group) (lvm.LogicalVolume, error) { return g.create(request) })
+}
+
+// CreatePool implements lvm.Manager.
+func (m *Manager) CreatePool(ctx context.Context, request lvm.PoolRequest) error {
+	return m.make(ctx, CreatePool, request.VolumeGroup, request.Name, func(g *group) (lvm.LogicalVolume, error) { return g.createPool(request) })
+}
+
+// Snapshot implements lvm.Manager.
+func (m *Manager) Snapshot(ctx context.Context, request lvm.SnapshotRequest) error {
+	return m.make(ctx, Snapshot, request.VolumeGroup, request.Name, func(g *group) (lvm.LogicalVolume, error) { return g.snapshot(request) })
+}
+
+// make runs an operation that allocates a new LV, which becomes the group's.
+func (m *Manager) make(ctx context.Context, operation Operation, vg, name string, allocate func(*group) (lvm.LogicalVolume, error)) error {
+	return m.run(ctx, operation, vg, name, func() error {
+		g, err := m.changeable(vg)
+		if err != nil {
+			return err
+		}
+		if g.find(name) != nil {
+			return fmt.Errorf("logical volume %s/%s: %w", vg, name, lvm.ErrExists)
+		}
+		lv, err := allocate(g)
+		if err != nil {
+			return err
+		}
+		return m.addLocked(g, lv)
+	})
+}
+
+// ExtendPool implements lvm.Manager.
+func (m *Manager) ExtendPool(ctx context.Context, request lvm.PoolRequest) error {
+	return m.run(ctx, ExtendPool, request.VolumeGroup, request.Name, func() error {
 		g, err := m.changeable(request.VolumeGroup)
 		if err != nil {
 			return err
 		}
-		if g.find(request.Name) != nil {
-			return fmt.Errorf("logical volume %s/%s: %w", g.Name, request.Name, lvm.ErrExists)
-		}
-		size, err := lvm.RoundUp(request.SizeBytes, g.ExtentSizeBytes)
-		if err != nil || size == 0 {
-			return fmt.Errorf("logical volume of %d bytes: %w", request.SizeBytes, lvm.ErrInvalidSize)
-		}
-		if err := g.allocate(request.Name, size, request.PhysicalVolumes); err != nil {
-			return err
-		}
-		tags := append([]string{lvm.TagOwned}, request.Tags...)
-		return m.addLocked(g, request.Name, size, tags)
+		return g.extendPool(request)
 	})
+}
+
+// Tag implements lvm.Manager.
+func (m *Manager) Tag(ctx context.Context, volumeGroup, name string, tags ...string) error {
+	return m.run(ctx, Tag, volumeGroup, name, func() error { return m.tagLocked(volumeGroup, name, tags) })
 }
 
 // Finish implements lvm.Manager.
 func (m *Manager) Finish(ctx context.Context, volumeGroup, name string) (lvm.Report, error) {
 	var report lvm.Report
 	err := m.run(ctx, Finish, volumeGroup, name, func() error {
-		g, err := m.group(volumeGroup)
-		if err != nil {
-			return err
-		}
-		lv, err := g.owned(name)
-		if err != nil {
-			return err
-		}
-		if !slices.Contains(lv.Tags, lvm.TagReady) {
-			lv.Tags = append(lv.Tags, lvm.TagReady)
+		err := m.tagLocked(volumeGroup, name, []string{lvm.TagReady})
+		report = m.reportLocked([]string{volumeGroup})
+		return err
+	})
+	if err != nil {
+		return lvm.Report{}, err
+	}
+	return report, nil
+}
+
+func (m *Manager) tagLocked(volumeGroup, name string, tags []string) error {
+	g, err := m.group(volumeGroup)
+	if err != nil {
+		return err
+	}
+	lv, err := g.owned(name)
+	if err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		if !slices.Contains(lv.Tags, tag) {
+			lv.Tags = append(lv.Tags, tag)
 			g.Seqno++
 		}
-		report = m.reportLocked([]string{volumeGroup})
-		return nil
-	})
-	return report, err
+	}
+	return nil
 }
 
 // Extend implements lvm.Manager.
@@ -118,16 +159,10 @@ func (m *Manager) Extend(ctx context.Context, request lvm.ExtendRequest) error {
 		if err != nil {
 			return err
 		}
-		size, err := lvm.RoundUp(request.SizeBytes, g.ExtentSizeBytes)
-		if err != nil || size <= lv.SizeBytes {
+		if err := g.extend(lv, request); err != nil || isThick(*lv) { // whose device is of its origin's size
 			return err
 		}
-		if err := g.allocate(lv.Name, size-lv.SizeBytes, request.PhysicalVolumes); err != nil {
-			return err
-		}
-		lv.SizeBytes = size
-		g.Seqno++
-		return m.sizeFile(g.Name, lv.Name, size)
+		return m.sizeFile(g.Name, lv.Name, lv.SizeBytes)
 	})
 }
 
@@ -160,13 +195,20 @@ func (m *Manager) Remove(ctx context.Context, volumeGroup, name string) error {
 		if err != nil {
 			return err
 		}
-		if lv.Open {
+		switch {
+		case lv.Type == lvm.TypeThinPool:
+			return fmt.Errorf("logical volume %s/%s is a thin pool: %w", volumeGroup, name, lvm.ErrForeign)
+		case lv.Open || len(g.thickSnapshots(name)) > 0:
 			return fmt.Errorf("logical volume %s/%s: %w", volumeGroup, name, lvm.ErrInUse)
 		}
-		g.release(name)
-		g.Seqno++
-		return m.removeFile(volumeGroup, name)
+		return m.removeLocked(g, name)
 	})
+}
+
+func (m *Manager) removeLocked(g *group, name string) error {
+	g.release(name)
+	g.Seqno++
+	return m.removeFile(g.Name, name)
 }
 
 // Activate implements lvm.Manager.

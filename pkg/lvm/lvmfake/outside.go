@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/berth-dev/berth/pkg/lvm"
-	"github.com/berth-dev/berth/pkg/lvm/dm"
 )
 
 // DefaultExtentSizeBytes is LVM's own default, 4 MiB.
@@ -19,7 +18,7 @@ const DefaultExtentSizeBytes = 4 << 20
 func (m *Manager) AddVolumeGroup(name string, physicalVolumeBytes ...int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g := &group{taken: map[string]map[string]int64{}}
+	g := &group{taken: map[string]map[string]int64{}, copied: map[string]int64{}, errorWhenFull: map[string]bool{}}
 	g.VolumeGroup = lvm.VolumeGroup{
 		Name:              name,
 		UUID:              m.uuid(),
@@ -66,10 +65,10 @@ func (m *Manager) AddLogicalVolume(volumeGroup, name string, sizeBytes int64, ta
 	if err := g.allocate(name, sizeBytes, all); err != nil {
 		return err
 	}
-	return m.addLocked(g, name, sizeBytes, tags)
+	return m.addLocked(g, lvm.LogicalVolume{Name: name, SizeBytes: sizeBytes, Tags: tags, Type: lvm.LayoutLinear})
 }
 
-// RemoveLogicalVolume removes any LV as an operator would, open or not.
+// RemoveLogicalVolume removes any LV as an operator would, open or not, with its thick snapshots, or a pool with all in it.
 func (m *Manager) RemoveLogicalVolume(volumeGroup, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,9 +79,14 @@ func (m *Manager) RemoveLogicalVolume(volumeGroup, name string) error {
 	if g.find(name) == nil {
 		return fmt.Errorf("logical volume %s/%s: %w", volumeGroup, name, lvm.ErrNotFound)
 	}
-	g.release(name)
-	g.Seqno++
-	return m.removeFile(volumeGroup, name)
+	for _, lv := range slices.Clone(g.LogicalVolumes) {
+		if lv.ThinPool == name || lv.Origin == name && isThick(lv) {
+			if err := m.removeLocked(g, lv.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return m.removeLocked(g, name)
 }
 
 // Change edits what is reported of a volume group and raises its seqno: a refusal, a physical volume closed, added or
@@ -144,42 +148,6 @@ func (m *Manager) Fingerprint(devicePath string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("physical volume %s: %w", devicePath, os.ErrNotExist)
-}
-
-// DevicePath implements lvm.Manager.
-func (m *Manager) DevicePath(volumeGroup, name string) string {
-	if m.directory == "" {
-		return dm.Path(volumeGroup, name)
-	}
-	return filepath.Join(m.directory, dm.Name(volumeGroup, name))
-}
-
-// addLocked puts an LV whose extents are taken into the group.
-func (m *Manager) addLocked(g *group, name string, sizeBytes int64, tags []string) error {
-	g.LogicalVolumes = append(g.LogicalVolumes, lvm.LogicalVolume{
-		Name: name, UUID: m.uuid(), SizeBytes: sizeBytes, Tags: tags, Active: true,
-	})
-	g.Seqno++
-	return m.sizeFile(g.Name, name, sizeBytes)
-}
-
-func (m *Manager) sizeFile(volumeGroup, name string, bytes int64) error {
-	if m.directory == "" {
-		return nil
-	}
-	file, err := os.OpenFile(m.DevicePath(volumeGroup, name), os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return file.Truncate(bytes)
-}
-
-func (m *Manager) removeFile(volumeGroup, name string) error {
-	if m.directory == "" {
-		return nil
-	}
-	return os.Remove(m.DevicePath(volumeGroup, name))
 }
 
 // uuid is a new one in LVM's form, 6-4-4-4-4-4-6; the caller holds mu.
