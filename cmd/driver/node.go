@@ -20,6 +20,7 @@ import (
 	"github.com/berth-dev/berth/pkg/agent"
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/csi"
+	"github.com/berth-dev/berth/pkg/disks"
 	"github.com/berth-dev/berth/pkg/lvm/dm"
 	"github.com/berth-dev/berth/pkg/lvm/lvmcli"
 )
@@ -116,6 +117,7 @@ func newAgent(options *nodeOptions, registry prometheus.Registerer, broadcast re
 		Resume:      dm.ResumeOurs,
 		Formatter:   agent.MkfsFormatter{Exec: exec.New()},
 		Eraser:      agent.DeviceEraser{},
+		Disks:       disks.NewHost(exec.New()),
 		Clock:       clock,
 		Client:      berth,
 		Kubernetes:  kube,

@@ -35,6 +35,8 @@ type Options struct {
 	Resume    func(ctx context.Context, devices []string) (resumed []string, err error)
 	Formatter Formatter
 	Eraser    Eraser
+	// Disks may be nil where no volume group is made of disks and no LV adopted.
+	Disks Disks
 
 	// Clock measures what goes through Client and Kubernetes.
 	Clock *ClockMeter
@@ -53,6 +55,7 @@ type Agent struct {
 	recents   *recents
 	publisher *publisher
 	volumes   *volumes
+	supply    *supply
 	metrics   *metrics
 
 	volumeInformer  cache.SharedIndexInformer
@@ -79,7 +82,7 @@ func New(options Options) *Agent {
 	a.storageInformer = client.NewNodeStorageInformer(options.Client, client.Named(options.NodeName))
 	a.publisher = &publisher{
 		client: options.Client.NodeStorages(), recorder: options.Recorder, node: a.node, status: a.status,
-		name: options.NodeName, wake: make(chan struct{}, 1), force: make(chan struct{}, 1), clock: options.Clock.condition,
+		name: options.NodeName, wake: make(chan struct{}, 1), force: make(chan struct{}, 1), others: a.otherConditions,
 	}
 	options.Clock.onTurn(a.publisher.notify)
 	a.volumes = &volumes{
@@ -87,8 +90,9 @@ func New(options Options) *Agent {
 		groups: a.groups, config: a.configInForce, formatter: options.Formatter, eraser: options.Eraser, recorder: options.Recorder,
 		publisher: a.publisher, metrics: a.metrics, queue: newQueue(), timings: &timings{began: map[string]time.Time{}},
 		written: &written{last: map[string]version{}},
-		orphans: map[string]v1alpha1.OrphanEntry{},
+		orphans: map[string]v1alpha1.OrphanEntry{}, disks: options.Disks,
 	}
+	a.supply = newSupply(options.Disks, a.groups, a.volumes.livesIn)
 	return a
 }
 
@@ -168,6 +172,14 @@ func (a *Agent) status() (status v1alpha1.NodeStorageStatus, configErr, reportEr
 	})
 	a.metrics.show(status)
 	return status, configErr, s.err
+}
+
+func (a *Agent) otherConditions() []metav1.Condition {
+	conditions := []metav1.Condition{a.options.Clock.condition()}
+	if devices, ok := a.supply.condition(a.configInForce()); ok {
+		conditions = append(conditions, devices)
+	}
+	return conditions
 }
 
 // watchObjects turns changes of objects into work.

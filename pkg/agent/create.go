@@ -17,6 +17,9 @@ import (
 // create brings an accepted volume one step further: the LV, then its bytes and file system (a build, beside the
 // worker), then the ready tag, then phase Ready. done is true with the last.
 func (v *volumes) create(ctx context.Context, object *v1alpha1.LogicalVolume) (done bool, err error) {
+	if object.Spec.Adopt != nil {
+		return true, v.takeOver(ctx, object)
+	}
 	if err := checkOrder(object); err != nil {
 		return false, err
 	}

@@ -39,8 +39,8 @@ type publisher struct {
 	// status builds what is to be published, without conditions, and says what is wrong with configuration and
 	// report.
 	status func() (status v1alpha1.NodeStorageStatus, configErr, reportErr error)
-	// clock says whether the time in status is right.
-	clock func() metav1.Condition
+	// others are the conditions that do not follow from status.
+	others func() []metav1.Condition
 
 	name string
 	// wake holds a token when there may be news; force when it is to be written even if nothing changed.
@@ -98,7 +98,7 @@ func (p *publisher) publish(ctx context.Context, forced bool) (bool, error) {
 		return false, err
 	}
 	status, configErr, reportErr := p.status()
-	status.Conditions = conditions(current.Status.Conditions, status, configErr, reportErr, p.clock())
+	status.Conditions = conditions(current.Status.Conditions, status, configErr, reportErr, p.others()...)
 	if !forced && sameButTime(current.Status, status) {
 		return false, nil
 	}

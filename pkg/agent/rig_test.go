@@ -49,6 +49,7 @@ type rig struct {
 	kube      *kubefake.Clientset
 	formatter *fakeFormatter
 	eraser    *fakeEraser
+	disks     *fakeDisks
 	events    *record.FakeRecorder
 	config    string
 
@@ -64,10 +65,10 @@ func inBubble(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{
 			t: t, manager: lvmfake.New(directory), client: fake.New(), kube: kubefake.NewClientset(),
-			formatter: &fakeFormatter{}, eraser: &fakeEraser{}, events: record.NewFakeRecorder(10000),
+			formatter: &fakeFormatter{}, eraser: &fakeEraser{}, disks: &fakeDisks{}, events: record.NewFakeRecorder(10000),
 			config: filepath.Join(directory, "config.yaml"),
 		}
-		r.formatter.rig, r.eraser.rig = r, r
+		r.formatter.rig, r.eraser.rig, r.disks.rig = r, r, r
 		r.manager.AddVolumeGroup("vg0", 10*gi)
 		r.addNode("uid-1")
 		r.writeConfig(oneClass)
@@ -99,7 +100,7 @@ func (r *rig) start() {
 		NodeName: node1, Namespace: v1alpha1.Namespace, ConfigPath: r.config,
 		Manager: guard{r.manager, r}, Fingerprint: r.manager.Fingerprint,
 		Resume:    func(context.Context, []string) ([]string, error) { return nil, nil },
-		Formatter: r.formatter, Eraser: r.eraser, Clock: &ClockMeter{},
+		Formatter: r.formatter, Eraser: r.eraser, Disks: r.disks, Clock: &ClockMeter{},
 		Client: r.client, Kubernetes: r.kube, Recorder: r.events, Registerer: prometheus.NewRegistry(),
 	})
 	done := make(chan struct{})

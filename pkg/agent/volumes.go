@@ -39,6 +39,7 @@ type volumes struct {
 	config    func() Config
 	formatter Formatter
 	eraser    Eraser
+	disks     Disks
 	recorder  record.EventRecorder
 	publisher interface {
 		notify()

@@ -27,8 +27,8 @@ type Disk struct {
 	WWID string
 }
 
-// leastBytes is the least that a disk has for a volume group: large metadata and some extents.
-const leastBytes = 64 << 20
+// LeastBytes is the least that a disk has for a volume group: large metadata and some extents.
+const LeastBytes = 64 << 20
 
 // Unfit says why the disk cannot be taken, whatever is on it; empty if it can.
 func (d Disk) Unfit() string {
@@ -45,8 +45,8 @@ func (d Disk) Unfit() string {
 		return "it is read-only"
 	case d.Zoned:
 		return "it is zoned and takes no writes at random"
-	case d.SizeBytes < leastBytes:
-		return fmt.Sprintf("it has %d bytes, %d are the least", d.SizeBytes, leastBytes)
+	case d.SizeBytes < LeastBytes:
+		return fmt.Sprintf("it has %d bytes, %d are the least", d.SizeBytes, LeastBytes)
 	case len(d.Partitions) > 0:
 		return "it has partitions: " + strings.Join(d.Partitions, ", ")
 	case len(d.Holders) > 0:

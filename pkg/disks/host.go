@@ -42,20 +42,10 @@ func deviceNumber(file *os.File) (string, error) {
 // names it has. What else they lead to is passed over, and so is a partition of a disk that is among them.
 // Errors: filepath.ErrBadPattern, those of reading sysfs.
 func (h *Host) Match(patterns []string) ([]Disk, error) {
-	var names []string
-	for _, pattern := range patterns {
-		paths, err := filepath.Glob(pattern)
-		if err != nil {
-			return nil, fmt.Errorf("pattern %q: %w", pattern, err)
-		}
-		for _, path := range paths {
-			if name, ok := h.Name(path); ok {
-				names = append(names, name)
-			}
-		}
+	names, err := h.Names(patterns)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
 	var disks []Disk
 	for _, name := range names {
 		disk, err := h.read(name)
@@ -70,6 +60,25 @@ func (h *Host) Match(patterns []string) ([]Disk, error) {
 		}
 	}
 	return disks, nil
+}
+
+// Names is the first part of Match: the kernel's names, with partitions. It reads directories and links only.
+// Errors: filepath.ErrBadPattern.
+func (h *Host) Names(patterns []string) ([]string, error) {
+	var names []string
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+		}
+		for _, path := range paths {
+			if name, ok := h.Name(path); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // Name is the kernel's name of the block device that a path leads to; ok is false when it leads to none.

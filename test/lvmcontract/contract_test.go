@@ -41,6 +41,11 @@ func TestContract(t *testing.T) {
 			Deactivate: func(t *testing.T, name string) { lvm(t, "lvchange", "--activate", "n", group+"/"+name) },
 			Close:      func(t *testing.T, device string) { lvm(t, "pvchange", "--allocatable", "n", device) },
 			Grow:       func(t *testing.T) { lvm(t, "vgextend", group, devices[2]) },
+			Disk: func(t *testing.T) string {
+				lvm(t, "pvremove", "--yes", devices[2])
+				return devices[2]
+			},
+			RemoveVolumeGroup: func(t *testing.T, name string) { lvm(t, "vgremove", "--yes", name) },
 		}
 	})
 }

@@ -35,7 +35,7 @@ func (m *Manager) CreateVolumeGroup(ctx context.Context, name string, devices []
 		if err := m.checkDisks(devices); err != nil {
 			return err
 		}
-		g := &group{taken: map[string]map[string]int64{}}
+		g := &group{taken: map[string]map[string]int64{}, copied: map[string]int64{}, errorWhenFull: map[string]bool{}}
 		g.VolumeGroup = lvm.VolumeGroup{
 			Name: name, UUID: m.uuid(), Seqno: 1, ExtentSizeBytes: DefaultExtentSizeBytes,
 			MetadataFreeBytes: madeMetadataBytes, Tags: []string{lvm.TagOwned},

@@ -43,6 +43,10 @@ func Run(t *testing.T, newEnvironment func(t *testing.T) *Environment) {
 		{"an inactive volume is activated", activates},
 		{"a grown volume group stays whole", grown},
 		{"volumes are made and removed side by side", concurrent},
+		{"a volume group is made of a disk, once", groupMade},
+		{"a volume group is extended by a disk, once", groupExtended},
+		{"an LV that an operator gave away is adopted as it is", adopts},
+		{"adopt refuses what nobody gave away", adoptRefused},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, newEnvironment(t)) })
 	}
