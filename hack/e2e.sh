@@ -22,10 +22,10 @@ go test -c -tags lab -o "$bin/sanity.test" ./test/sanity
 down() { [[ -n ${KEEP:-} ]] || lab down; }
 trap down EXIT
 title "lab cluster"
-# Three volume groups of unequal size under the name that manifests/driver/config.yaml gives, and three empty disks, the
+# Three volume groups of unequal size under the name that manifests/driver/config.yaml gives, and six empty disks, the
 # first two of equal size.
 lab up --nodes 3 --vg node1=berth:20Gi --vg node2=berth:12Gi --vg node3=berth:8Gi \
-	--spare node1=256Mi+256Mi+128Mi --manifests manifests
+	--spare node1=256Mi+256Mi+128Mi+128Mi+128Mi+128Mi --manifests manifests
 
 end_to_end() {
 	title "end to end"
@@ -54,7 +54,7 @@ allocatable() {
 title "CSI sanity on $node; beside it the LVM contract and the layouts on node1; all on real LVM"
 # Disk a is the node's own, b the volume group's. `make oracle` has more cases.
 {
-	lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde "$bin/lvmcontract.test" -test.v -test.timeout 10m &&
+	lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde,/dev/ubdf,/dev/ubdg,/dev/ubdh "$bin/lvmcontract.test" -test.v -test.timeout 10m &&
 		lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc BERTH_CASES=100 "$bin/lvmoracle.test" -test.v -test.timeout 20m
 } >"$bin/lvm.log" 2>&1 &
 lvm=$!

@@ -20,7 +20,7 @@ const donorExtents = 70 // more than one of the disks has
 
 // TestAbsorbKeepsBytes marks every extent of a donor and finds each mark once in the volume that absorbed it.
 func TestAbsorbKeepsBytes(t *testing.T) {
-	newGroup(t)
+	newGroup(t, 2)
 	lvm(t, "lvcreate", "--yes", "--extents", "2", "--name", "a", "--addtag", lvmapi.TagOwned, group)
 	lvm(t, "lvcreate", "--yes", "--extents", strconv.Itoa(donorExtents), "--name", "a-grow", "--addtag", lvmapi.TagOwned, "--addtag", lvmapi.TagGrow, group)
 	manager := lvmcli.New(lvmcli.Options{})
@@ -79,7 +79,7 @@ func mark(t *testing.T, path string, extentBytes int64) {
 
 // TestAbsorbWaitsForLVM holds LVM's own lock on the volume group, as a command of the host's does.
 func TestAbsorbWaitsForLVM(t *testing.T) {
-	newGroup(t)
+	newGroup(t, 2)
 	for _, name := range []string{"a", "a-grow"} {
 		lvm(t, "lvcreate", "--yes", "--extents", "1", "--name", name, "--addtag", lvmapi.TagOwned, group)
 	}

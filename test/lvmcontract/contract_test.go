@@ -12,15 +12,15 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm/lvmtest"
 )
 
-// devicesVariable names three empty disks, the first two of equal size, separated by commas. They are overwritten.
+// devicesVariable names six empty disks, the first two of equal size, separated by commas. They are overwritten.
 const devicesVariable = "BERTH_LVM_DEVICES"
 
 const group = "vg-contract"
 
 func TestContract(t *testing.T) {
-	lvmtest.Run(t, func(t *testing.T) *lvmtest.Environment {
+	lvmtest.Run(t, func(t *testing.T, physicalVolumes int) *lvmtest.Environment {
 		manager := lvmcli.New(lvmcli.Options{})
-		devices := newGroup(t)
+		devices := newGroup(t, physicalVolumes)
 		return &lvmtest.Environment{
 			Manager:     manager,
 			VolumeGroup: group,
@@ -54,18 +54,18 @@ func TestContract(t *testing.T) {
 func disks(t *testing.T) []string {
 	t.Helper()
 	devices := strings.Split(os.Getenv(devicesVariable), ",")
-	if len(devices) != 3 {
-		t.Fatalf("%s is %q, want three devices", devicesVariable, os.Getenv(devicesVariable))
+	if len(devices) != 6 {
+		t.Fatalf("%s is %q, want six devices", devicesVariable, os.Getenv(devicesVariable))
 	}
 	return devices
 }
 
-// newGroup makes the volume group on the first two disks and takes it down with all in it after the test.
-func newGroup(t *testing.T) []string {
+// newGroup makes the volume group on the first disks and takes it down with all in it after the test.
+func newGroup(t *testing.T, physicalVolumes int) []string {
 	t.Helper()
 	devices := disks(t)
 	lvm(t, append([]string{"pvcreate", "--yes"}, devices...)...)
-	lvm(t, "vgcreate", "--yes", group, devices[0], devices[1])
+	lvm(t, append([]string{"vgcreate", "--yes", group}, devices[:physicalVolumes]...)...)
 	t.Cleanup(func() {
 		lvm(t, "vgremove", "--force", "--force", "--yes", group)
 		lvm(t, append([]string{"pvremove", "--yes"}, devices...)...)

@@ -12,7 +12,7 @@ import (
 
 // TestFingerprint changes the volume group in ways that leave its size as it is, and in one that does not.
 func TestFingerprint(t *testing.T) {
-	devices := newGroup(t)
+	devices := newGroup(t, 2)
 	last := fingerprint(t, devices[0])
 	for _, change := range [][]string{
 		{"lvcreate", "--yes", "--extents", "1", "--name", "a", group},
@@ -54,7 +54,7 @@ func fingerprint(t *testing.T, device string) string {
 
 // TestMissingDevice looks at a volume group that lost a disk.
 func TestMissingDevice(t *testing.T) {
-	devices := newGroup(t)
+	devices := newGroup(t, 2)
 	manager := lvmcli.New(lvmcli.Options{
 		Config: lvmcli.DefaultConfig + ` devices{filter=["r|^` + devices[1] + `$|"]}`,
 	})

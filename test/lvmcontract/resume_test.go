@@ -14,7 +14,7 @@ import (
 // TestResumeOurs suspends a device as a command that died half-way leaves it, with a table loaded that must not come
 // into force.
 func TestResumeOurs(t *testing.T) {
-	newGroup(t)
+	newGroup(t, 2)
 	lvm(t, "lvcreate", "--yes", "--extents", "2", "--name", "a-b", group)
 	lvm(t, "lvcreate", "--yes", "--extents", "2", "--name", "other", group)
 	ours, other := dm.Name(group, "a-b"), dm.Name(group, "other")

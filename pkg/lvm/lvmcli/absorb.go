@@ -103,6 +103,8 @@ func (m *Manager) extentsOf(ctx context.Context, request lvm.AbsorbRequest, comm
 		return extents{}, nil, fmt.Errorf("%s is another one now: %w", request.Donor, lvm.ErrNotFound)
 	case donor.Open:
 		return extents{}, nil, fmt.Errorf("%s: %w", request.Donor, lvm.ErrInUse)
+	case lv.Type != lvm.LayoutLinear || donor.Type != lvm.LayoutLinear: // others would be extended onto any extents
+		return extents{}, nil, fmt.Errorf("%s and %s: %w: not linear", request.Name, request.Donor, lvm.ErrInvalidLayout)
 	}
 	ranges, n, err := parseRanges(r.stdout)
 	if err == nil && n != donor.SizeBytes/vg.ExtentSizeBytes {
@@ -122,7 +124,7 @@ func parseRanges(stdout string) (ranges []string, extents int64, err error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if r.has(rangesColumn) {
+		if r.has(rangesColumn) && !r.has(legColumns[0]) {
 			ranges = append(ranges, strings.Fields(r.text(rangesColumn))...)
 		}
 	}

@@ -18,7 +18,7 @@ const mib = 1 << 20
 // volume is a row of an LV of 4 MiB extents.
 func volume(name, uuid string, extents int, tags string, open int) string {
 	return fmt.Sprintf("LVM2_LV_NAME='%s' LVM2_LV_UUID='%s' LVM2_LV_SIZE='%d' LVM2_LV_TAGS='%s' LVM2_LV_ACTIVE_LOCALLY='1' "+
-		"LVM2_LV_DEVICE_OPEN='%d'\n", name, uuid, extents*4*mib, tags, open)
+		"LVM2_LV_DEVICE_OPEN='%d' %s\n", name, uuid, extents*4*mib, tags, open, linearRest)
 }
 
 // newAbsorb stands in for LVM with what it says before and after a volume of 1 extent absorbs a donor of 5.
@@ -58,7 +58,7 @@ func TestAbsorb(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(string(input)), "\n")
 	common := " --config '" + DefaultConfig + " devices/issue_discards=0' --nolocking "
 	want := []string{
-		"lvremove" + common + "--yes --select lv_tags=berth.dev&&lv_uuid=u2 vg0/pvc-1-grow",
+		"lvremove" + common + "--yes --select lv_tags=berth.dev&&lv_uuid=u2" + selectAlone + " vg0/pvc-1-grow",
 		"lvextend" + common + "--yes --extents +5 vg0/pvc-1 /dev/a:3-5 /dev/b:0-0 /dev/b:9-9",
 	}
 	if len(lines) != 3 || !slices.Equal(lines[:2], want) || !strings.HasPrefix(lines[2], "fullreport"+common) {

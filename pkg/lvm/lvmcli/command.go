@@ -1,6 +1,7 @@
 package lvmcli
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,15 +16,90 @@ const selectOwned = "lv_tags=" + lvm.TagOwned
 // selectWhole additionally keeps a command with --devices from a volume group that it does not see whole.
 const selectWhole = selectOwned + "&&vg_missing_pv_count=0"
 
-// createArguments make a linear LV. --yes answers the question whether old signatures may be wiped.
+// createArguments make an LV of any layout.
 func createArguments(request lvm.CreateRequest, common []string) []string {
+	size := bytesArgument(request.SizeBytes)
+	if request.Layout.Type != lvm.LayoutThin {
+		return sizedArguments(request, []string{"--size", size}, common)
+	}
 	arguments := append([]string{"lvcreate"}, common...)
-	arguments = append(arguments, "--yes", "--type", "linear", "--wipesignatures", "y", "--zero", "y",
-		"--size", bytesArgument(request.SizeBytes), "--addtag", lvm.TagOwned)
-	for _, tag := range request.Tags {
+	arguments = append(arguments, "--yes", "--type", "thin", "--wipesignatures", "n", // it is new: there is nothing to be read
+		"--virtualsize", size, "--thinpool", path(request.VolumeGroup, request.Layout.ThinPool))
+	return append(withTags(arguments, request.Tags), "--name", request.Name)
+}
+
+// sizedArguments make an LV of a size given as LVM wants it. --yes answers the question whether old signatures may be
+// wiped.
+func sizedArguments(request lvm.CreateRequest, size, common []string) []string {
+	arguments := append([]string{"lvcreate"}, common...)
+	arguments = append(arguments, "--yes")
+	arguments = append(arguments, layoutArguments(request.Layout)...)
+	arguments = append(arguments, "--wipesignatures", "y", "--zero", "y")
+	arguments = append(arguments, size...)
+	arguments = append(withTags(arguments, request.Tags), "--name", request.Name, request.VolumeGroup)
+	return append(arguments, request.PhysicalVolumes...)
+}
+
+// layoutArguments never ask for --nosync: parity of what was not synchronised is wrong for ever.
+func layoutArguments(layout lvm.Layout) []string {
+	arguments := []string{"--type", string(cmp.Or(layout.Type, lvm.LayoutLinear))}
+	if layout.Stripes > 0 {
+		arguments = append(arguments, "--stripes", strconv.Itoa(layout.Stripes))
+	}
+	if layout.StripeSizeBytes > 0 {
+		arguments = append(arguments, "--stripesize", bytesArgument(layout.StripeSizeBytes))
+	}
+	if layout.Mirrors > 0 { // LVM counts the copies besides the first
+		arguments = append(arguments, "--mirrors", strconv.Itoa(layout.Mirrors-1))
+	}
+	return arguments
+}
+
+// withTags adds Berth's tag and others.
+func withTags(arguments, tags []string) []string {
+	arguments = append(arguments, "--addtag", lvm.TagOwned)
+	for _, tag := range tags {
 		arguments = append(arguments, "--addtag", tag)
 	}
-	arguments = append(arguments, "--name", request.Name, request.VolumeGroup)
+	return arguments
+}
+
+func poolArguments(request lvm.PoolRequest, common []string) []string {
+	whenFull := "n"
+	if request.ErrorWhenFull {
+		whenFull = "y"
+	}
+	arguments := append([]string{"lvcreate"}, common...)
+	arguments = append(arguments, "--yes", "--type", "thin-pool", "--zero", "y", "--discards", "passdown", "--errorwhenfull", whenFull,
+		"--size", bytesArgument(request.SizeBytes), "--poolmetadatasize", bytesArgument(request.MetadataSizeBytes),
+		"--poolmetadataspare", "y")
+	arguments = append(withTags(arguments, nil), "--name", request.Name, request.VolumeGroup)
+	return append(arguments, request.PhysicalVolumes...)
+}
+
+// extendPoolArguments grow what is smaller than the sizes given: lvextend refuses a size that is there already.
+func extendPoolArguments(request lvm.PoolRequest, pool lvm.ThinPool, common []string) []string {
+	arguments := append([]string{"lvextend"}, common...)
+	arguments = append(arguments, "--yes")
+	if request.SizeBytes > pool.SizeBytes {
+		arguments = append(arguments, "--size", bytesArgument(request.SizeBytes))
+	}
+	if request.MetadataSizeBytes > pool.MetadataSizeBytes {
+		arguments = append(arguments, "--poolmetadatasize", bytesArgument(request.MetadataSizeBytes))
+	}
+	return append(append(arguments, path(request.VolumeGroup, request.Name)), request.PhysicalVolumes...)
+}
+
+// snapshotArguments make a thin snapshot active like any volume, or a thick one of the size given.
+func snapshotArguments(request lvm.SnapshotRequest, common []string) []string {
+	arguments := append([]string{"lvcreate"}, common...)
+	arguments = append(arguments, "--yes", "--snapshot")
+	if request.SizeBytes > 0 {
+		arguments = append(arguments, "--size", bytesArgument(request.SizeBytes))
+	} else {
+		arguments = append(arguments, "--setactivationskip", "n")
+	}
+	arguments = append(withTags(arguments, request.Tags), "--name", request.Name, path(request.VolumeGroup, request.Origin))
 	return append(arguments, request.PhysicalVolumes...)
 }
 
@@ -34,14 +110,21 @@ func extendArguments(request lvm.ExtendRequest, common []string) []string {
 	return append(arguments, request.PhysicalVolumes...)
 }
 
+// selectAlone keeps lvremove, which is answered yes, from LVs with which others would go.
+const selectAlone = "&&lv_role!=thickorigin&&lv_role!=externalorigin&&lv_layout!=pool"
+
 func removeArguments(volumeGroup, name, selection string, common []string) []string {
 	arguments := append([]string{"lvremove"}, common...)
-	return append(arguments, "--yes", "--select", selection, path(volumeGroup, name))
+	return append(arguments, "--yes", "--select", selection+selectAlone, path(volumeGroup, name))
 }
 
-func readyArguments(volumeGroup, name, selection string, common []string) []string {
+func tagArguments(volumeGroup, name, selection string, tags, common []string) []string {
 	arguments := append([]string{"lvchange"}, common...)
-	return append(arguments, "--yes", "--select", selection, "--addtag", lvm.TagReady, path(volumeGroup, name))
+	arguments = append(arguments, "--yes", "--select", selection)
+	for _, tag := range tags {
+		arguments = append(arguments, "--addtag", tag)
+	}
+	return append(arguments, path(volumeGroup, name))
 }
 
 func activateArguments(volumeGroup string, names, common []string) []string {
@@ -59,24 +142,6 @@ func absorbArguments(request lvm.AbsorbRequest, extents int64, ranges, common []
 	extend = append([]string{"lvextend"}, common...)
 	extend = append(extend, "--yes", "--extents", "+"+strconv.FormatInt(extents, 10), path(request.VolumeGroup, request.Name))
 	return remove, append(extend, ranges...)
-}
-
-// reportArguments ask for volume groups, physical volumes and visible LVs in one view.
-func reportArguments(volumeGroups, common []string) []string {
-	return reportWithSegments(volumeGroups, "0", common)
-}
-
-// reportWithSegments also asks where the LV of the name given lies. A full report cannot leave its two kinds of
-// segments out, only select none of them, by a name that no LV has.
-func reportWithSegments(volumeGroups []string, lv string, common []string) []string {
-	arguments := append([]string{"fullreport"}, common...)
-	arguments = append(arguments, "--nameprefixes", "--noheadings", "--binary", "--units", "b", "--nosuffix",
-		"--configreport", "vg", "-o", strings.Join(vgColumns, ","),
-		"--configreport", "pv", "-o", strings.Join(pvColumns, ","),
-		"--configreport", "lv", "-o", strings.Join(lvColumns, ","),
-		"--configreport", "pvseg", "-S", "pv_name=0",
-		"--configreport", "seg", "-o", rangesColumn, "-S", "lv_name="+lv)
-	return append(arguments, volumeGroups...)
 }
 
 // shellLine quotes a command for LVM's shell, which knows quotes and no escapes. No argument contains a quote.

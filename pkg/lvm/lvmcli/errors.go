@@ -22,11 +22,16 @@ var texts = []struct {
 	{"No specified PVs have space available", lvm.ErrNoSpace},
 	{"exceeds maximum metadata size", lvm.ErrNoSpace}, // the metadata area is full
 	{"too large for circular buffer", lvm.ErrNoSpace}, // the same, of older versions
+	{"free space in thin pool", lvm.ErrNoSpace},       // reached threshold
+	{"Free space in pool", lvm.ErrNoSpace},            // is above threshold
+	{"Remaining free space in metadata of thin pool", lvm.ErrNoSpace},
+	{"out of data space", lvm.ErrNoSpace},
 	{"Volume too large", lvm.ErrInvalidSize},
 	{"already exists in volume group", lvm.ErrExists},
 	{"contains a filesystem in use", lvm.ErrInUse},
 	{" in use.", lvm.ErrInUse},
 	{"is used by another device", lvm.ErrInUse},
+	{"Snapshot origin volumes can be resized only while inactive", lvm.ErrInUse},
 	{"Can't get lock for", lvm.ErrBusy},
 	{"Cannot change VG", lvm.ErrUnusable}, // while PVs are missing
 	{"Refusing activation of partial LV", lvm.ErrUnusable},

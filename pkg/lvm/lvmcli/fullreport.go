@@ -12,8 +12,32 @@ var (
 	vgColumns = []string{"vg_name", "vg_uuid", "vg_seqno", "vg_extent_size", "vg_size", "vg_free", "vg_mda_free",
 		"vg_missing_pv_count", "vg_exported", "vg_clustered", "vg_shared", "vg_tags"}
 	pvColumns = []string{"pv_name", "pv_uuid", "pv_size", "pv_free", "pv_allocatable", "pv_missing"}
-	lvColumns = []string{"lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_active_locally", "lv_device_open"}
+	// No column of a segment: it would make a line of each segment of an LV.
+	lvColumns = []string{"lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_active_locally", "lv_device_open", "lv_layout", "pool_lv",
+		"origin", "lv_snapshot_invalid", "lv_health_status", "lv_attr", "lv_metadata_size", "data_percent", "metadata_percent"}
+	legColumns = []string{"lv_name", rangesColumn}
 )
+
+// selectLegs are the LVs whose segments tell where legs lie: parts of RAID volumes, and volumes of stripes.
+const selectLegs = "lv_role=raid||stripes>1"
+
+// reportArguments ask for volume groups, physical volumes, visible LVs and where legs lie, in one view.
+func reportArguments(volumeGroups, common []string) []string {
+	return reportWithSegments(volumeGroups, "0", common)
+}
+
+// reportWithSegments also asks where the LV of the name given lies. A full report cannot leave this kind of segments
+// out, only select none of them, by a name that no LV has.
+func reportWithSegments(volumeGroups []string, lv string, common []string) []string {
+	arguments := append([]string{"fullreport"}, common...)
+	arguments = append(arguments, "--nameprefixes", "--noheadings", "--binary", "--units", "b", "--nosuffix",
+		"--configreport", "vg", "-o", strings.Join(vgColumns, ","),
+		"--configreport", "pv", "-o", strings.Join(pvColumns, ","),
+		"--configreport", "lv", "-o", strings.Join(lvColumns, ","),
+		"--configreport", "pvseg", "-o", strings.Join(legColumns, ","), "-S", selectLegs,
+		"--configreport", "seg", "-o", rangesColumn, "-S", "lv_name="+lv)
+	return append(arguments, volumeGroups...)
+}
 
 // parseReport reads the standard output of a full report. Lines of other commands of the same shell are passed over;
 // a report line that lacks a column, or whose numbers do not parse, is an error.
@@ -38,13 +62,22 @@ func parseReport(stdout string) (lvm.Report, error) {
 			return lvm.Report{}, fmt.Errorf("report line without a volume group: %s", line)
 		case r.has(pvColumns[0]):
 			vg.PhysicalVolumes = append(vg.PhysicalVolumes, r.physicalVolume())
+		case r.has(legColumns[0]) && r.has(legColumns[1]): // after all LVs
+			addLegs(vg.LogicalVolumes, r)
 		case r.has(lvColumns[0]):
-			vg.LogicalVolumes = append(vg.LogicalVolumes, r.logicalVolume())
+			lv := r.logicalVolume()
+			vg.LogicalVolumes = append(vg.LogicalVolumes, lv)
+			if lv.Type == lvm.TypeThinPool {
+				vg.ThinPools = append(vg.ThinPools, r.thinPool())
+			}
 		}
 		if r.err != nil {
 			return lvm.Report{}, fmt.Errorf("report line %s: %w", line, r.err)
 		}
 		report.VolumeGroups[current] = vg
+	}
+	for _, vg := range report.VolumeGroups {
+		addVirtualBytes(vg)
 	}
 	return report, nil
 }
@@ -82,16 +115,4 @@ func (r *row) physicalVolume() lvm.PhysicalVolume {
 		pv.Name += " " + pv.UUID
 	}
 	return pv
-}
-
-func (r *row) logicalVolume() lvm.LogicalVolume {
-	lv := lvm.LogicalVolume{
-		Name:      r.text("lv_name"),
-		UUID:      r.text("lv_uuid"),
-		SizeBytes: r.number("lv_size"),
-		Active:    r.number("lv_active_locally") == 1,
-		Open:      r.number("lv_device_open") == 1, // -1 when it is not active
-		Tags:      r.list("lv_tags"),
-	}
-	return lv
 }

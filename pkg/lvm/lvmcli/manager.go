@@ -67,43 +67,6 @@ func (m *Manager) report(ctx context.Context, volumeGroups, scope []string) (lvm
 	return report, complete(report, volumeGroups, r)
 }
 
-// Create implements lvm.Manager.
-func (m *Manager) Create(ctx context.Context, request lvm.CreateRequest) error {
-	if request.SizeBytes <= 0 {
-		return fmt.Errorf("create %s: %d bytes: %w", path(request.VolumeGroup, request.Name), request.SizeBytes,
-			lvm.ErrInvalidSize)
-	}
-	if len(request.PhysicalVolumes) == 0 { // LVM would take any
-		return fmt.Errorf("create %s: no physical volumes: %w", path(request.VolumeGroup, request.Name),
-			lvm.ErrNoSpace)
-	}
-	return m.changeScoped(ctx, request.VolumeGroup, request.Name, func(scope []string) []string {
-		return createArguments(request, m.common(scope))
-	})
-}
-
-// Extend implements lvm.Manager. lvextend takes an LV by its name only: no --select, and no UUID, by which a caller that
-// has just seen the LV could have the very same extended. So the LV and its tag are looked at here, right before. An
-// operator who removes it and makes another of the same volume ID at this very moment gets that one extended: larger,
-// with nothing on it touched.
-func (m *Manager) Extend(ctx context.Context, request lvm.ExtendRequest) error {
-	report, err := m.Report(ctx, []string{request.VolumeGroup})
-	if err != nil {
-		return fmt.Errorf("extend %s: %w", path(request.VolumeGroup, request.Name), err)
-	}
-	lv, err := owned(report, request.VolumeGroup, request.Name)
-	if err != nil || lv.SizeBytes >= request.SizeBytes {
-		return err
-	}
-	if len(request.PhysicalVolumes) == 0 {
-		return fmt.Errorf("extend %s: no physical volumes: %w", path(request.VolumeGroup, request.Name),
-			lvm.ErrNoSpace)
-	}
-	return m.changeScoped(ctx, request.VolumeGroup, request.Name, func(scope []string) []string {
-		return extendArguments(request, m.common(scope))
-	})
-}
-
 // Activate implements lvm.Manager. It is rare, so it scans; LVM activates what it can and names the rest.
 func (m *Manager) Activate(ctx context.Context, volumeGroup string, names []string) error {
 	if len(names) == 0 { // LVM would ask for a name

@@ -181,6 +181,9 @@ func TestNamesThatAreNone(t *testing.T) {
 		for operation, err := range map[string]error{
 			"report":   reportErr,
 			"create":   manager.Create(ctx, request(bad)),
+			"thin":     manager.Create(ctx, lvm.CreateRequest{VolumeGroup: "vg0", Name: "a", SizeBytes: 1, Layout: lvm.Layout{Type: lvm.LayoutThin, ThinPool: bad, OverprovisionPercent: 100}}),
+			"pool":     manager.CreatePool(ctx, lvm.PoolRequest{VolumeGroup: "vg0", Name: bad, SizeBytes: 1, MetadataSizeBytes: 1, PhysicalVolumes: []string{"/dev/a"}}),
+			"tag":      manager.Tag(ctx, "vg0", bad, "x"),
 			"finish":   finishErr,
 			"remove":   manager.Remove(ctx, "vg0", bad),
 			"activate": manager.Activate(ctx, "vg0", []string{"a", bad}),

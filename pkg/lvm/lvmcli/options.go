@@ -31,7 +31,11 @@ type Observer func(command, code string, duration time.Duration)
 // (the semaphores it waits on are the host's) nor leave the device nodes to it. Hints, which LVM keeps in
 // /run/lvm, save a scan that --devices saves already, and a stale one hides a new physical volume.
 // Backups in /etc/lvm stay on: they are what an operator's vgcfgrestore needs.
-const DefaultConfig = `activation{udev_sync=0 udev_rules=0 verify_udev_operations=0}` +
+//
+// There is no dmeventd either, and pools and snapshots grow by Berth's own rules: without monitoring LVM neither starts one
+// nor takes a device from the host's. With a threshold below 100 LVM would refuse volumes in a pool filled past it.
+const DefaultConfig = `activation{udev_sync=0 udev_rules=0 verify_udev_operations=0 monitoring=0` +
+	` thin_pool_autoextend_threshold=100 snapshot_autoextend_threshold=100}` +
 	` devices{obtain_device_list_from_udev=0 hints="none"} global{notify_dbus=0}`
 
 // DefaultLockDirectory is where LVM keeps its own locks, the host's and a container's that shares it.

@@ -54,10 +54,16 @@ func (r *row) list(column string) []string {
 	return strings.Split(text, ",")
 }
 
+func (r *row) fail(column string, err error) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s: %w", column, err)
+	}
+}
+
 func (r *row) number(column string) int64 {
 	value, err := strconv.ParseInt(r.text(column), 10, 64)
-	if err != nil && r.err == nil {
-		r.err = fmt.Errorf("%s: %w", column, err)
+	if err != nil {
+		r.fail(column, err)
 	}
 	return value
 }

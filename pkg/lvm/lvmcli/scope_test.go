@@ -10,6 +10,10 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
+// linearRest is what a row of a linear LV says besides.
+const linearRest = "LVM2_LV_LAYOUT='linear' LVM2_POOL_LV='' LVM2_ORIGIN='' LVM2_LV_SNAPSHOT_INVALID='-1' LVM2_LV_HEALTH_STATUS='' " +
+	"LVM2_LV_ATTR='-wi-a-----' LVM2_LV_METADATA_SIZE='' LVM2_DATA_PERCENT='' LVM2_METADATA_PERCENT=''"
+
 // rows are a report of vg0 on /dev/a with the second physical volume given, and LVs given.
 func rows(secondPV string, lvs ...string) string {
 	missing := 0
@@ -28,7 +32,7 @@ func rows(secondPV string, lvs ...string) string {
 	}
 	for _, tags := range lvs {
 		fmt.Fprintf(&text, "LVM2_LV_NAME='pvc-1' LVM2_LV_UUID='u' LVM2_LV_SIZE='4194304' LVM2_LV_TAGS='%s' "+
-			"LVM2_LV_ACTIVE_LOCALLY='1' LVM2_LV_DEVICE_OPEN='0'\n", tags)
+			"LVM2_LV_ACTIVE_LOCALLY='1' LVM2_LV_DEVICE_OPEN='0' %s\n", tags, linearRest)
 	}
 	return text.String()
 }

@@ -35,14 +35,14 @@ func newScript(t *testing.T, options Options, behaviour string) *script {
 	return s
 }
 
-// commands are the arguments of the executions so far, without the common options.
+// commands are the arguments of the executions so far, without the common options; an empty line is a shell's.
 func (s *script) commands(t *testing.T) []string {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(s.directory, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+	lines := strings.Split(strings.TrimSuffix(string(log), "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = strings.Replace(line, " --config "+DefaultConfig, "", 1)
 	}

@@ -1,6 +1,7 @@
 package lvmfake_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/berth-dev/berth/pkg/lvm"
@@ -14,9 +15,9 @@ const (
 )
 
 func TestContract(t *testing.T) {
-	lvmtest.Run(t, func(t *testing.T) *lvmtest.Environment {
+	lvmtest.Run(t, func(t *testing.T, physicalVolumes int) *lvmtest.Environment {
 		fake := lvmfake.New(t.TempDir())
-		fake.AddVolumeGroup(group, pvBytes, pvBytes)
+		fake.AddVolumeGroup(group, slices.Repeat([]int64{pvBytes}, physicalVolumes)...)
 		return &lvmtest.Environment{
 			Manager:     fake,
 			VolumeGroup: group,

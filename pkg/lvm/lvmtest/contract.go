@@ -16,8 +16,8 @@ const (
 	foreign = "pvc-00000000-0000-4000-8000-00000000000f"
 )
 
-// Run runs the contract; newEnvironment makes a fresh volume group for each case.
-func Run(t *testing.T, newEnvironment func(t *testing.T) *Environment) {
+// Run runs the contract, each case in an environment of its own.
+func Run(t *testing.T, newEnvironment Factory) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *Environment)
@@ -47,8 +47,21 @@ func Run(t *testing.T, newEnvironment func(t *testing.T) *Environment) {
 		{"a volume group is extended by a disk, once", groupExtended},
 		{"an LV that an operator gave away is adopted as it is", adopts},
 		{"adopt refuses what nobody gave away", adoptRefused},
+		{"tags are added once", tags},
+		{"tag refuses what is not ours or not there", tagRefused},
+		{"a thin pool is made, and never removed", poolMade},
+		{"a thin pool grows and never shrinks", poolGrows},
+		{"a thin volume takes bytes of its pool alone", thinVolume},
+		{"a thin snapshot outlives its origin", thinSnapshot},
+		{"a thick snapshot keeps its origin from being removed or extended", thickSnapshot},
+		{"snapshots are refused", snapshotRefused},
+		{"nothing absorbs but linear volumes", absorbNotLinear},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(t, newEnvironment(t)) })
+		t.Run(c.name, func(t *testing.T) { c.run(t, newEnvironment(t, 2)) })
+	}
+	for _, layout := range layouts {
+		t.Run(string(layout.Type)+" has its legs apart, grown too", func(t *testing.T) { legsApart(t, newEnvironment(t, layout.Legs()+1), layout) })
+		t.Run(string(layout.Type)+" leaves nothing where a leg lacks room", func(t *testing.T) { legLacksRoom(t, newEnvironment(t, layout.Legs()), layout) })
 	}
 }
 

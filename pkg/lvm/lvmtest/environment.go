@@ -2,6 +2,8 @@ package lvmtest
 
 import (
 	"context"
+	"io"
+	"os"
 	"testing"
 
 	"github.com/berth-dev/berth/pkg/lvm"
@@ -10,7 +12,8 @@ import (
 // Environment is a manager with one empty volume group, and what an operator could do to it beside the manager.
 type Environment struct {
 	Manager lvm.Manager
-	// VolumeGroup has two physical volumes of equal size, 64 extents or more each, and no LVs.
+	// VolumeGroup has no LVs, and as many physical volumes as were asked for: two of equal size, 62 extents or more each,
+	// the others of 30 or more.
 	VolumeGroup string
 
 	// MakeLogicalVolume makes an LV of one extent with the tags given and no others.
@@ -21,13 +24,16 @@ type Environment struct {
 	Deactivate func(t *testing.T, name string)
 	// Close closes a physical volume to new extents.
 	Close func(t *testing.T, physicalVolume string)
-	// Grow adds a third physical volume.
+	// Grow adds a third physical volume to two.
 	Grow func(t *testing.T)
 	// Disk is an empty disk outside of the volume group, in place of the one that Grow takes.
 	Disk func(t *testing.T) string
 	// RemoveVolumeGroup removes an empty volume group.
 	RemoveVolumeGroup func(t *testing.T, name string)
 }
+
+// Factory makes an environment with a fresh volume group of so many physical volumes.
+type Factory func(t *testing.T, physicalVolumes int) *Environment
 
 // volumeGroup is the volume group as it is now.
 func (e *Environment) volumeGroup(t *testing.T) lvm.VolumeGroup {
@@ -73,6 +79,38 @@ func (e *Environment) create(t *testing.T, name string, extents int64) lvm.Creat
 
 // extend turns a create request into one for another size.
 func extend(request lvm.CreateRequest, sizeBytes int64) lvm.ExtendRequest {
-	return lvm.ExtendRequest{VolumeGroup: request.VolumeGroup, Name: request.Name, SizeBytes: sizeBytes,
+	return lvm.ExtendRequest{VolumeGroup: request.VolumeGroup, Name: request.Name, Layout: request.Layout, SizeBytes: sizeBytes,
 		PhysicalVolumes: request.PhysicalVolumes}
+}
+
+// write puts text at the beginning of an LV.
+func (e *Environment) write(t *testing.T, name, text string) {
+	t.Helper()
+	device, err := os.OpenFile(e.Manager.DevicePath(e.VolumeGroup, name), os.O_WRONLY|os.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := device.WriteString(text); err != nil {
+		t.Error(err)
+	}
+	if err := device.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// wantBytes compares the beginning of an LV with text, and the size of its device.
+func (e *Environment) wantBytes(t *testing.T, name, text string, sizeBytes int64) {
+	t.Helper()
+	device, err := os.Open(e.Manager.DevicePath(e.VolumeGroup, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	got := make([]byte, len(text))
+	if _, err := device.ReadAt(got, 0); err != nil || string(got) != text {
+		t.Errorf("%s begins with %q (%v), want %q", name, got, err, text)
+	}
+	if size, err := device.Seek(0, io.SeekEnd); err != nil || size != sizeBytes {
+		t.Errorf("the device of %s has %d bytes (%v), want %d", name, size, err, sizeBytes)
+	}
 }
