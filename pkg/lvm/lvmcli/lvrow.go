@@ -21,8 +21,8 @@ func (r *row) logicalVolume() lvm.LogicalVolume {
 		Origin:    r.text("origin"),
 		Invalid:   r.number("lv_snapshot_invalid") == 1, // -1 when it is no snapshot
 		Health:    r.text("lv_health_status"),
+		Tags:      r.list("lv_tags"),
 	}
-	lv.Tags = r.list("lv_tags")
 	return lv
 }
 
