@@ -80,11 +80,11 @@ func TestRoomFor(t *testing.T) {
 
 func TestParseSignature(t *testing.T) {
 	for output, want := range map[string]string{
-		"":                                           "",
-		"DEVNAME=/dev/sda\n":                         "",
-		"DEVNAME=/dev/sda\nTYPE=xfs\n":               "xfs",
-		"PTTYPE=dos\nTYPE=LVM2_member\n":             "LVM2_member",
-		"DEVNAME=/dev/sda\nPTUUID=1\nPTTYPE=gpt\n":   "a partition table (gpt)",
+		"":                               "",
+		"DEVNAME=/dev/sda\n":             "",
+		"DEVNAME=/dev/sda\nTYPE=xfs\n":   "xfs",
+		"PTTYPE=dos\nTYPE=LVM2_member\n": "LVM2_member",
+		"DEVNAME=/dev/sda\nPTUUID=1\nPTTYPE=gpt\n":  "a partition table (gpt)",
 		"DEVNAME=/dev/sda\nUSAGE=raid\nVERSION=1\n": "a signature",
 	} {
 		if got := parseSignature(output); got != want {

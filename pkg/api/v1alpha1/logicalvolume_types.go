@@ -128,7 +128,7 @@ type QualityOfService struct {
 // +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption) && (!has(self.encryption) || self.encryption == oldSelf.encryption)",message="encryption is immutable"
 // +kubebuilder:validation:XValidation:rule="self.kind != 'Snapshot' || has(self.source)",message="source: a snapshot is of a volume"
 // +kubebuilder:validation:XValidation:rule="has(self.adopt) == has(oldSelf.adopt) && (!has(self.adopt) || self.adopt == oldSelf.adopt)",message="adopt is immutable"
-// +kubebuilder:validation:XValidation:rule="!has(self.adopt) || (self.kind != 'Snapshot' && !has(self.source) && !has(self.mkfsOptions) && (!has(self.encryption) || self.encryption == ''))",message="adopt: the volume is there as it is: no snapshot, no source, no mkfsOptions, no encryption"
+// +kubebuilder:validation:XValidation:rule="!has(self.adopt) || (self.kind != 'Snapshot' && !has(self.source) && !has(self.mkfsOptions) && (!has(self.encryption) || self.encryption.size() == 0))",message="adopt: the volume is there as it is: no snapshot, no source, no mkfsOptions, no encryption"
 // +kubebuilder:validation:XValidation:rule="has(self.fsType) == has(oldSelf.fsType) && (!has(self.fsType) || self.fsType == oldSelf.fsType)",message="fsType is immutable"
 type LogicalVolumeSpec struct {
 	// NodeName is the node the volume is on.
