@@ -50,8 +50,8 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// disks are the devices given to the tests.
-func disks(t *testing.T) []string {
+// spareDisks are the devices given to the tests.
+func spareDisks(t *testing.T) []string {
 	t.Helper()
 	devices := strings.Split(os.Getenv(devicesVariable), ",")
 	if len(devices) != 6 {
@@ -63,7 +63,7 @@ func disks(t *testing.T) []string {
 // newGroup makes the volume group on the first disks and takes it down with all in it after the test.
 func newGroup(t *testing.T, physicalVolumes int) []string {
 	t.Helper()
-	devices := disks(t)
+	devices := spareDisks(t)
 	lvm(t, append([]string{"pvcreate", "--yes"}, devices...)...)
 	lvm(t, append([]string{"vgcreate", "--yes", group}, devices[:physicalVolumes]...)...)
 	t.Cleanup(func() {
