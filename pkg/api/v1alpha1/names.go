@@ -28,6 +28,5 @@ const (
 	ReasonLogicalVolumeInUse   = "LogicalVolumeInUse"
 	ReasonForeignLogicalVolume = "ForeignLogicalVolume"
 	ReasonDeviceRefused        = "DeviceRefused"
-	ReasonAdopted              = "AdoptedFromDisk"
 	ReasonAdoptionRefused      = "AdoptionRefused"
 )
