@@ -21,6 +21,7 @@ import (
 	"github.com/berth-dev/berth/pkg/agent"
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/csi"
+	"github.com/berth-dev/berth/pkg/disks"
 	"github.com/berth-dev/berth/pkg/luks"
 	"github.com/berth-dev/berth/pkg/lvm/dm"
 	"github.com/berth-dev/berth/pkg/lvm/lvmcli"
@@ -126,6 +127,7 @@ func newAgent(options *nodeOptions, registry prometheus.Registerer, broadcast re
 		Copier:         agent.DeviceCopier{},
 		Renewer:        agent.HostRenewer{Exec: exec.New(), Directory: os.TempDir()},
 		Limit:          qos.NewHost(options.cgroupRoot).Apply,
+		Disks:          disks.NewHost(exec.New()),
 		Clock:          clock,
 		Client:         berth,
 		Kubernetes:     kube,

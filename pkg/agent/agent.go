@@ -47,6 +47,8 @@ type Options struct {
 	SnapshotStatus func(volumeGroup, snapshot string) (dm.Snapshot, error)
 	// Limit holds the pods that use volumes to the volumes' limits; nil where it is not to be done.
 	Limit func(volumes []qos.Volume) ([]qos.Result, error)
+	// Disks may be nil where no volume group is made of disks and no LV adopted.
+	Disks Disks
 
 	// Clock measures what goes through Client and Kubernetes.
 	Clock *ClockMeter
@@ -69,6 +71,7 @@ type Agent struct {
 	publisher *publisher
 	volumes   *volumes
 	limits    *limits
+	supply    *supply
 	metrics   *metrics
 
 	volumeInformer  cache.SharedIndexInformer
@@ -96,7 +99,7 @@ func New(options Options) *Agent {
 	a.storageInformer = client.NewNodeStorageInformer(options.Client, client.Named(options.NodeName))
 	a.publisher = &publisher{
 		client: options.Client.NodeStorages(), recorder: options.Recorder, node: a.node, status: a.status, problems: func() []problem { return a.pools.problems() },
-		name: options.NodeName, wake: make(chan struct{}, 1), force: make(chan struct{}, 1), clock: options.Clock.condition,
+		name: options.NodeName, wake: make(chan struct{}, 1), force: make(chan struct{}, 1), others: a.otherConditions,
 	}
 	options.Clock.onTurn(a.publisher.notify)
 	a.legs = &legs{groups: a.groups, status: options.RAIDStatus, turned: func() { signal(a.news) }}
@@ -112,9 +115,10 @@ func New(options Options) *Agent {
 		written: &written{last: map[string]version{}},
 		copier:  options.Copier, renewer: options.Renewer, snapshotStatus: options.SnapshotStatus,
 		copies: &copies{turns: map[string]chan struct{}{}}, fullnesses: &fullnesses{of: map[string]fullness{}},
-		orphans: map[string]v1alpha1.OrphanEntry{},
+		orphans: map[string]v1alpha1.OrphanEntry{}, disks: options.Disks,
 	}
 	a.limits = newLimits(a.volumes, options.Limit)
+	a.supply = newSupply(options.Disks, a.groups, a.volumes.livesIn)
 	return a
 }
 
@@ -203,6 +207,14 @@ func (a *Agent) status() (status v1alpha1.NodeStorageStatus, configErr, reportEr
 	}, a.pools.published)
 	a.metrics.show(status)
 	return status, configErr, s.err
+}
+
+func (a *Agent) otherConditions() []metav1.Condition {
+	conditions := []metav1.Condition{a.options.Clock.condition()}
+	if devices, ok := a.supply.condition(a.configInForce()); ok {
+		conditions = append(conditions, devices)
+	}
+	return conditions
 }
 
 // watchObjects turns changes of objects into work.

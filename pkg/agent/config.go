@@ -24,6 +24,10 @@ type VolumeGroupConfig struct {
 	SpareBytes int64
 	// GrowthReserveBytes are held back for growth that the agent makes: in a Config in force what is left of them.
 	GrowthReserveBytes int64
+	// Devices are patterns of paths; empty disks that they lead to are put into the volume group.
+	Devices []string
+	// LoopFile is a file that is its disk, instead of Devices; nil for none.
+	LoopFile *LoopFile
 }
 
 // HeldBytes is what new volumes never get.
@@ -102,6 +106,9 @@ func (c Config) validate(where string) error {
 			return fmt.Errorf("%s: %q is listed twice", field, vg.Name)
 		}
 		groups[vg.Name] = true
+		if err := c.validateSupply(where, i); err != nil {
+			return err
+		}
 	}
 	return c.validateClasses(where, groups)
 }

@@ -32,6 +32,7 @@ type (
 		Name          string    `yaml:"name"`
 		Spare         yaml.Node `yaml:"spare"`
 		GrowthReserve yaml.Node `yaml:"growthReserve"`
+		supplyYAML    `yaml:",inline"`
 	}
 )
 
@@ -124,7 +125,13 @@ func (e volumeGroupYAML) config(where string) (VolumeGroupConfig, error) {
 	if err != nil {
 		return VolumeGroupConfig{}, err
 	}
-	return VolumeGroupConfig{Name: e.Name, SpareBytes: spare, GrowthReserveBytes: reserve}, nil
+	loopFile, err := e.loopFile(where)
+	if err != nil {
+		return VolumeGroupConfig{}, err
+	}
+	return VolumeGroupConfig{
+		Name: e.Name, SpareBytes: spare, GrowthReserveBytes: reserve, Devices: e.Devices, LoopFile: loopFile,
+	}, nil
 }
 
 // quantity reads bytes written as a Kubernetes quantity (10Gi); a node that is not given is 0.

@@ -21,6 +21,9 @@ func (v *volumes) create(ctx context.Context, object *v1alpha1.LogicalVolume) (d
 	if object.Spec.Kind == v1alpha1.KindSnapshot {
 		return v.createSnapshot(ctx, object)
 	}
+	if object.Spec.Adopt != nil {
+		return true, v.takeOver(ctx, object)
+	}
 	if err := checkOrder(object); err != nil {
 		return false, err
 	}

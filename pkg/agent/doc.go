@@ -3,8 +3,8 @@
 // the kubelet.
 //
 // Agent ties the parts together. configSource reads the device classes from a file; groups holds what is known of
-// the volume groups and runs reports; publisher writes the NodeStorage; volumes reconciles LogicalVolume objects;
-// Stageable and Unstaged serve the CSI Node service.
+// the volume groups and runs reports; supply puts empty disks and files into them; publisher writes the NodeStorage;
+// volumes reconciles LogicalVolume objects; Stageable and Unstaged serve the CSI Node service.
 //
 // Two rules run through it. An object's absence orders nothing: only spec.state Absent removes an LV. And an LV that
 // carries the ready tag is never created or formatted again, whatever its object says.

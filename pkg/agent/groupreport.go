@@ -109,6 +109,13 @@ func (g *groups) absorb(ctx context.Context, request lvm.AbsorbRequest) (lvm.Vol
 	return g.change(request.VolumeGroup, func() (lvm.Report, error) { return g.manager.Absorb(ctx, request) })
 }
 
+// adopt makes an LV of an operator's Berth's and stores the report that comes with it.
+// The caller holds the volume group's lock.
+// Errors: those of lvm.Manager.Adopt.
+func (g *groups) adopt(ctx context.Context, name, lv string, tags []string) (lvm.VolumeGroup, error) {
+	return g.change(name, func() (lvm.Report, error) { return g.manager.Adopt(ctx, name, lv, tags...) })
+}
+
 // change runs a command on a volume group that reports it, too. A change from outside that falls between that report
 // and the look at the metadata areas after it is seen with the next change; a placement that it misleads is refused
 // by LVM and reported anew.

@@ -41,8 +41,8 @@ type publisher struct {
 	status func() (status v1alpha1.NodeStorageStatus, configErr, reportErr error)
 	// problems are what else keeps the node from being ready.
 	problems func() []problem
-	// clock says whether the time in status is right.
-	clock func() metav1.Condition
+	// others are the conditions that do not follow from status.
+	others func() []metav1.Condition
 
 	name string
 	// wake holds a token when there may be news; force when it is to be written even if nothing changed.
@@ -100,7 +100,7 @@ func (p *publisher) publish(ctx context.Context, forced bool) (bool, error) {
 		return false, err
 	}
 	status, configErr, reportErr := p.status()
-	status.Conditions = conditions(current.Status.Conditions, status, p.problems(), configErr, reportErr, p.clock())
+	status.Conditions = conditions(current.Status.Conditions, status, p.problems(), configErr, reportErr, p.others()...)
 	if !forced && sameButTime(current.Status, status) {
 		return false, nil
 	}

@@ -52,6 +52,7 @@ type rig struct {
 	eraser    *fakeEraser
 	copier    *fakeCopier
 	renewer   *fakeRenewer
+	disks     *fakeDisks
 	events    *record.FakeRecorder
 	config    string
 	limit     func([]qos.Volume) ([]qos.Result, error)
@@ -68,10 +69,10 @@ func inBubble(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{
 			t: t, manager: lvmfake.New(directory), client: fake.New(), kube: kubefake.NewClientset(),
-			formatter: &fakeFormatter{}, eraser: &fakeEraser{}, copier: &fakeCopier{}, renewer: &fakeRenewer{}, events: record.NewFakeRecorder(10000),
+			formatter: &fakeFormatter{}, eraser: &fakeEraser{}, copier: &fakeCopier{}, renewer: &fakeRenewer{}, disks: &fakeDisks{}, events: record.NewFakeRecorder(10000),
 			config: filepath.Join(directory, "config.yaml"),
 		}
-		r.formatter.rig, r.eraser.rig = r, r
+		r.formatter.rig, r.eraser.rig, r.disks.rig = r, r, r
 		r.events.IncludeObject = true
 		r.manager.AddVolumeGroup("vg0", 10*gi)
 		r.addNode("uid-1")
@@ -106,7 +107,7 @@ func (r *rig) start() {
 		Resume:         func(context.Context, []string) ([]string, error) { return nil, nil },
 		SnapshotStatus: r.manager.SnapshotStatus, Copier: r.copier, Renewer: r.renewer,
 		ThinPoolStatus: r.manager.ThinPoolStatus, RAIDStatus: r.manager.RAIDStatus,
-		Formatter: r.formatter, Eraser: r.eraser, Clock: &ClockMeter{}, Limit: r.limit,
+		Formatter: r.formatter, Eraser: r.eraser, Disks: r.disks, Clock: &ClockMeter{}, Limit: r.limit,
 		Client: r.client, Kubernetes: r.kube, Recorder: r.events, Registerer: prometheus.NewRegistry(),
 	})
 	done := make(chan struct{})

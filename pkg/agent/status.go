@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -106,8 +107,9 @@ func recentEntries(vg lvm.VolumeGroup, newestFirst []string) []v1alpha1.LogicalV
 	return entries
 }
 
-// conditions says whether all is well. Their transition times are those of old where nothing changed.
-func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, problems []problem, configErr, reportErr error, clock metav1.Condition) []metav1.Condition {
+// conditions says whether all is well, besides the others given. Their transition times are those of old where nothing
+// changed; old ones that are not among them go.
+func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, problems []problem, configErr, reportErr error, others ...metav1.Condition) []metav1.Condition {
 	ready := metav1.Condition{Type: v1alpha1.NodeStorageReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
 	var messages []string
 	for _, vg := range status.VolumeGroups {
@@ -134,10 +136,11 @@ func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, probl
 	}
 	ready.Message = clip(strings.Join(messages, "; "))
 	valid.Message = clip(valid.Message)
-	result := slices.Clone(old)
-	setCondition(&result, ready)
-	setCondition(&result, valid)
-	setCondition(&result, clock)
+	wanted := append([]metav1.Condition{ready, valid}, others...)
+	result := slices.DeleteFunc(slices.Clone(old), func(c metav1.Condition) bool { return meta.FindStatusCondition(wanted, c.Type) == nil })
+	for _, condition := range wanted {
+		setCondition(&result, condition)
+	}
 	slices.SortFunc(result, func(a, b metav1.Condition) int { return cmp.Compare(a.Type, b.Type) })
 	return result
 }

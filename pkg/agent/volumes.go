@@ -47,6 +47,7 @@ type volumes struct {
 	renewer   Renewer
 	// snapshotStatus is dm.SnapshotStatus.
 	snapshotStatus func(volumeGroup, snapshot string) (dm.Snapshot, error)
+	disks          Disks
 	recorder       record.EventRecorder
 	publisher      interface {
 		notify()

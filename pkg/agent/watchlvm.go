@@ -38,6 +38,7 @@ func (a *Agent) prepare(ctx context.Context) error {
 		}
 	}
 	a.reloadConfig(ctx)
+	a.supply.attach(ctx, a.configInForce())
 	if err := a.groups.report(ctx); err != nil {
 		logger.Error(err, "First report")
 		return ctx.Err()
@@ -134,6 +135,10 @@ func (a *Agent) watchLVM(ctx context.Context) {
 			a.refreshLabels(ctx)
 		}
 		reload := a.reloadConfig(ctx)
+		if reload {
+			a.supply.attach(ctx, a.configInForce())
+		}
+		a.provide(ctx)
 		changed, missing := a.groups.look(ctx)
 		failed := a.groups.sighting().err != nil
 		due := time.Since(lastReport) > rescanEvery+rand.N(rescanEvery/10)

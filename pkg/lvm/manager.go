@@ -66,6 +66,26 @@ type Manager interface {
 	// Errors: ErrNotFound (volume group), ErrForeign (or a pool), ErrInUse, ErrUnusable, ErrBusy, ErrHung.
 	Remove(ctx context.Context, volumeGroup, name string) error
 
+	// CreateVolumeGroup makes a volume group of whole devices, with Berth's tag and a large metadata area. A device that
+	// carries a signature or is in use is left as it is, and the volume group is not made.
+	// Errors: ErrExists (a volume group of that name is there, or was here and may come back), ErrNotFound (a device),
+	// ErrInUse (a device is open, carries a signature or is another volume group's), ErrBusy, ErrHung.
+	CreateVolumeGroup(ctx context.Context, name string, devices []string) error
+
+	// ExtendVolumeGroup adds whole devices to a volume group; they are refused as CreateVolumeGroup refuses them, a
+	// device that is in this volume group already too.
+	// Errors: ErrNotFound (volume group or device), ErrInUse, ErrUnusable, ErrBusy, ErrHung.
+	ExtendVolumeGroup(ctx context.Context, name string, devices []string) error
+
+	// ResizePhysicalVolume makes a physical volume as large as its device has become. It never shrinks one.
+	// Errors: ErrNotFound, ErrUnusable, ErrBusy, ErrHung.
+	ResizePhysicalVolume(ctx context.Context, volumeGroup, device string) error
+
+	// Adopt makes an LV that carries TagAdopt Berth's and ready, with the tags given; TagAdopt goes. Nothing else of it
+	// changes. It returns the volume group as it then is. Adopting twice is the same as once.
+	// Errors: ErrNotFound, ErrForeign (it carries neither TagAdopt nor TagOwned), ErrUnusable, ErrBusy, ErrHung.
+	Adopt(ctx context.Context, volumeGroup, name string, tags ...string) (Report, error)
+
 	// Activate makes the named LVs of one volume group usable, after a reboot for instance.
 	// Errors: ErrNotFound, ErrBusy, ErrHung.
 	Activate(ctx context.Context, volumeGroup string, names []string) error

@@ -19,7 +19,9 @@ const (
 	TagFilled = "berth.dev/filled"
 	// TagLUKS is added when the LV holds its LUKS header and what belongs inside; without it both are made at the next
 	// stage. With it they are never made again.
-	TagLUKS   = "berth.dev/luks"
+	TagLUKS = "berth.dev/luks"
+	// TagAdopt is an operator's, on an LV that is not Berth's: it may become a volume. It goes when it has.
+	TagAdopt  = "berth.dev/adopt"
 	tagClaim  = "berth.dev/claim="
 	tagClass  = "berth.dev/class="
 	tagFS     = "berth.dev/fs="

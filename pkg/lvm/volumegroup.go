@@ -11,6 +11,8 @@ type VolumeGroup struct {
 	SizeBytes       int64
 	// FreeBytes counts the free extents of all physical volumes, closed and missing ones included, as vg_free does.
 	FreeBytes int64
+	// Tags are the volume group's own. One that Berth made carries TagOwned.
+	Tags []string
 	// MetadataFreeBytes is vg_mda_free: what is left of the smallest metadata area.
 	MetadataFreeBytes int64
 	// MissingPhysicalVolumes is vg_missing_pv_count.

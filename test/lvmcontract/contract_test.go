@@ -41,12 +41,17 @@ func TestContract(t *testing.T) {
 			Deactivate: func(t *testing.T, name string) { lvm(t, "lvchange", "--activate", "n", group+"/"+name) },
 			Close:      func(t *testing.T, device string) { lvm(t, "pvchange", "--allocatable", "n", device) },
 			Grow:       func(t *testing.T) { lvm(t, "vgextend", group, devices[2]) },
+			Disk: func(t *testing.T) string {
+				lvm(t, "pvremove", "--yes", devices[2])
+				return devices[2]
+			},
+			RemoveVolumeGroup: func(t *testing.T, name string) { lvm(t, "vgremove", "--yes", name) },
 		}
 	})
 }
 
-// disks are the devices given to the tests.
-func disks(t *testing.T) []string {
+// spareDisks are the devices given to the tests.
+func spareDisks(t *testing.T) []string {
 	t.Helper()
 	devices := strings.Split(os.Getenv(devicesVariable), ",")
 	if len(devices) != 6 {
@@ -58,7 +63,7 @@ func disks(t *testing.T) []string {
 // newGroup makes the volume group on the first disks and takes it down with all in it after the test.
 func newGroup(t *testing.T, physicalVolumes int) []string {
 	t.Helper()
-	devices := disks(t)
+	devices := spareDisks(t)
 	lvm(t, append([]string{"pvcreate", "--yes"}, devices...)...)
 	lvm(t, append([]string{"vgcreate", "--yes", group}, devices[:physicalVolumes]...)...)
 	t.Cleanup(func() {

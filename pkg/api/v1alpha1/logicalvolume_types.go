@@ -86,6 +86,15 @@ type VolumeSource struct {
 	Name string `json:"name"`
 }
 
+// Adoption orders that an LV which is on the node already becomes the volume. The LV has the object's name, carries the
+// tag berth.dev/adopt, which an operator put on it there, and is not open. Nothing on it is changed.
+type Adoption struct {
+	// VolumeGroup is where the LV is: that of spec.deviceClass.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=127
+	VolumeGroup string `json:"volumeGroup"`
+}
+
 // Encryption is what lies between the LV and its file system or pod.
 // +kubebuilder:validation:Enum="";luks2
 type Encryption string
@@ -118,6 +127,8 @@ type QualityOfService struct {
 // +kubebuilder:validation:XValidation:rule="has(self.mkfsOptions) == has(oldSelf.mkfsOptions) && (!has(self.mkfsOptions) || self.mkfsOptions == oldSelf.mkfsOptions)",message="mkfsOptions is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption) && (!has(self.encryption) || self.encryption == oldSelf.encryption)",message="encryption is immutable"
 // +kubebuilder:validation:XValidation:rule="self.kind != 'Snapshot' || has(self.source)",message="source: a snapshot is of a volume"
+// +kubebuilder:validation:XValidation:rule="has(self.adopt) == has(oldSelf.adopt) && (!has(self.adopt) || self.adopt == oldSelf.adopt)",message="adopt is immutable"
+// +kubebuilder:validation:XValidation:rule="!has(self.adopt) || (self.kind != 'Snapshot' && !has(self.source) && !has(self.mkfsOptions) && (!has(self.encryption) || self.encryption.size() == 0))",message="adopt: the volume is there as it is: no snapshot, no source, no mkfsOptions, no encryption"
 // +kubebuilder:validation:XValidation:rule="has(self.fsType) == has(oldSelf.fsType) && (!has(self.fsType) || self.fsType == oldSelf.fsType)",message="fsType is immutable"
 type LogicalVolumeSpec struct {
 	// NodeName is the node the volume is on.
@@ -156,6 +167,9 @@ type LogicalVolumeSpec struct {
 	// Source is where the first bytes come from; without it they are erased and formatted.
 	// +optional
 	Source *VolumeSource `json:"source,omitempty"`
+	// Adopt makes a volume of an LV that is there, instead of a new one.
+	// +optional
+	Adopt *Adoption `json:"adopt,omitempty"`
 	// QoS may change at any time.
 	// +optional
 	QoS *QualityOfService `json:"qos,omitempty"`

@@ -40,4 +40,6 @@ const (
 	ReasonThinPoolFailed       = "ThinPoolFailed"
 	ReasonLegLost              = "LegLost"
 	ReasonLegRebuilding        = "LegRebuilding"
+	ReasonDeviceRefused        = "DeviceRefused"
+	ReasonAdoptionRefused      = "AdoptionRefused"
 )

@@ -56,7 +56,8 @@ type NodeStorageStatus struct {
 	// +listMapKey=name
 	DeviceClasses []DeviceClassStatus `json:"deviceClasses,omitempty"`
 	// Conditions: Ready (every configured volume group is usable), ConfigValid (the configuration in force is the
-	// one in the file), ClockInSync (observedAt means what others read from it).
+	// one in the file), ClockInSync (observedAt means what others read from it), DevicesUsable (every disk and file that
+	// the configuration gives to a volume group is in it; absent where it gives none).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -209,6 +210,9 @@ const (
 	NodeStorageConfigValid = "ConfigValid"
 	// NodeStorageClockInSync is false when the agent's clock is off from the API server's by more than MaxClockOffset.
 	NodeStorageClockInSync = "ClockInSync"
+	// NodeStorageDevicesUsable is false when the configuration gives a disk or a file to a volume group that is not put
+	// into it, a disk that is not empty for instance. It is not there when the configuration gives none.
+	NodeStorageDevicesUsable = "DevicesUsable"
 )
 
 // MaxClockOffset is how far an agent's clock may be from the API server's. Who compares times of NodeStorages with

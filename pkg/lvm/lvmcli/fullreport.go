@@ -10,7 +10,7 @@ import (
 // Columns of the report, as lvmreport(7) names them. Each kind's first column tells its lines from the others'.
 var (
 	vgColumns = []string{"vg_name", "vg_uuid", "vg_seqno", "vg_extent_size", "vg_size", "vg_free", "vg_mda_free",
-		"vg_missing_pv_count", "vg_exported", "vg_clustered", "vg_shared"}
+		"vg_missing_pv_count", "vg_exported", "vg_clustered", "vg_shared", "vg_tags"}
 	pvColumns = []string{"pv_name", "pv_uuid", "pv_size", "pv_free", "pv_allocatable", "pv_missing"}
 	// No column of a segment: it would make a line of each segment of an LV.
 	lvColumns = []string{"lv_name", "lv_uuid", "lv_size", "lv_tags", "lv_active_locally", "lv_device_open", "lv_layout", "pool_lv",
@@ -92,6 +92,7 @@ func (r *row) volumeGroup() lvm.VolumeGroup {
 		FreeBytes:              r.number("vg_free"),
 		MetadataFreeBytes:      r.number("vg_mda_free"),
 		MissingPhysicalVolumes: int(r.number("vg_missing_pv_count")),
+		Tags:                   r.list("vg_tags"),
 	}
 	for _, refused := range []string{"exported", "clustered", "shared"} {
 		if r.number("vg_"+refused) == 1 {

@@ -21,9 +21,7 @@ func (r *row) logicalVolume() lvm.LogicalVolume {
 		Origin:    r.text("origin"),
 		Invalid:   r.number("lv_snapshot_invalid") == 1, // -1 when it is no snapshot
 		Health:    r.text("lv_health_status"),
-	}
-	if tags := r.text("lv_tags"); tags != "" {
-		lv.Tags = strings.Split(tags, ",")
+		Tags:      r.list("lv_tags"),
 	}
 	return lv
 }

@@ -17,6 +17,8 @@ type Options struct {
 	ReportTimeout, ChangeTimeout time.Duration
 	// LockDirectory is LVM's global/locking_dir; DefaultLockDirectory if empty.
 	LockDirectory string
+	// BackupDirectory is LVM's backup/backup_dir; DefaultBackupDirectory if empty.
+	BackupDirectory string
 	// Observe learns of every execution; nil is allowed.
 	Observe Observer
 }
@@ -39,12 +41,16 @@ const DefaultConfig = `activation{udev_sync=0 udev_rules=0 verify_udev_operation
 // DefaultLockDirectory is where LVM keeps its own locks, the host's and a container's that shares it.
 const DefaultLockDirectory = "/run/lock/lvm"
 
+// DefaultBackupDirectory is where LVM keeps the metadata of each volume group that it changed last, until vgremove.
+const DefaultBackupDirectory = "/etc/lvm/backup"
+
 func (o Options) withDefaults() Options {
 	o.Binary = cmp.Or(o.Binary, "lvm")
 	o.Config = cmp.Or(o.Config, DefaultConfig)
 	o.ReportTimeout = cmp.Or(o.ReportTimeout, 30*time.Second)
 	o.ChangeTimeout = cmp.Or(o.ChangeTimeout, time.Minute)
 	o.LockDirectory = cmp.Or(o.LockDirectory, DefaultLockDirectory)
+	o.BackupDirectory = cmp.Or(o.BackupDirectory, DefaultBackupDirectory)
 	if o.Observe == nil {
 		o.Observe = func(string, string, time.Duration) {}
 	}

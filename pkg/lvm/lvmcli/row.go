@@ -45,6 +45,15 @@ func (r *row) text(column string) string {
 	return value
 }
 
+// list reads values that are joined by commas; none is nil.
+func (r *row) list(column string) []string {
+	text := r.text(column)
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}
+
 func (r *row) fail(column string, err error) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%s: %w", column, err)

@@ -23,7 +23,7 @@ func rows(secondPV string, lvs ...string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "LVM2_VG_NAME='vg0' LVM2_VG_UUID='u' LVM2_VG_SEQNO='1' LVM2_VG_EXTENT_SIZE='4194304' "+
 		"LVM2_VG_SIZE='8388608' LVM2_VG_FREE='8388608' LVM2_VG_MDA_FREE='1' LVM2_VG_MISSING_PV_COUNT='%d' "+
-		"LVM2_VG_EXPORTED='0' LVM2_VG_CLUSTERED='0' LVM2_VG_SHARED='0'\n", missing)
+		"LVM2_VG_EXPORTED='0' LVM2_VG_CLUSTERED='0' LVM2_VG_SHARED='0' LVM2_VG_TAGS=''\n", missing)
 	for _, pv := range []string{"/dev/a", secondPV} {
 		if pv != "" {
 			fmt.Fprintf(&text, "LVM2_PV_NAME='%s' LVM2_PV_UUID='u' LVM2_PV_SIZE='4194304' LVM2_PV_FREE='4194304' "+

@@ -40,6 +40,11 @@ func TestContract(t *testing.T) {
 					}
 				})
 			},
+			Disk: func(*testing.T) string {
+				fake.AddDisk("/dev/disk", pvBytes)
+				return "/dev/disk"
+			},
+			RemoveVolumeGroup: func(_ *testing.T, name string) { fake.RemoveVolumeGroup(name) },
 			Grow: func(t *testing.T) {
 				fake.Change(group, func(vg *lvm.VolumeGroup) {
 					vg.PhysicalVolumes = append(vg.PhysicalVolumes, lvm.PhysicalVolume{

@@ -20,7 +20,7 @@ type group struct {
 // report is a copy that shares nothing with the group.
 func (g *group) report() lvm.VolumeGroup {
 	vg := g.VolumeGroup
-	vg.PhysicalVolumes = slices.Clone(vg.PhysicalVolumes)
+	vg.PhysicalVolumes, vg.Tags = slices.Clone(vg.PhysicalVolumes), slices.Clone(vg.Tags)
 	vg.LogicalVolumes = slices.Clone(vg.LogicalVolumes)
 	vg.SizeBytes, vg.FreeBytes, vg.MissingPhysicalVolumes = 0, 0, 0
 	vg.ThinPools = slices.Clone(vg.ThinPools)

@@ -41,6 +41,10 @@ type Manager struct {
 	executions map[Operation]int
 	before     Hook
 	after      Hook
+	// disks are the devices that volume groups can be made of, by path, with their bytes; pulled are the volume groups
+	// whose disks went with RemoveVolumeGroup.
+	disks  map[string]int64
+	pulled map[string]bool
 	// directory holds the LVs' files, or is empty when devices are only names.
 	directory string
 }
@@ -50,7 +54,7 @@ var _ lvm.Manager = (*Manager)(nil)
 // New makes a manager without volume groups. With a directory, every active LV is a sparse file in it, and DevicePath
 // names that file.
 func New(directory string) *Manager {
-	return &Manager{groups: map[string]*group{}, executions: map[Operation]int{}, directory: directory}
+	return &Manager{groups: map[string]*group{}, executions: map[Operation]int{}, disks: map[string]int64{}, pulled: map[string]bool{}, directory: directory}
 }
 
 // Report implements lvm.Manager.

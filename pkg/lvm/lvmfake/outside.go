@@ -43,6 +43,7 @@ func (m *Manager) RemoveVolumeGroup(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.groups, name)
+	m.pulled[name] = true
 }
 
 // AddLogicalVolume makes an active LV as an operator would, with the tags given and no others.

@@ -26,6 +26,10 @@ type Environment struct {
 	Close func(t *testing.T, physicalVolume string)
 	// Grow adds a third physical volume to two.
 	Grow func(t *testing.T)
+	// Disk is an empty disk outside of the volume group, in place of the one that Grow takes.
+	Disk func(t *testing.T) string
+	// RemoveVolumeGroup removes an empty volume group.
+	RemoveVolumeGroup func(t *testing.T, name string)
 }
 
 // Factory makes an environment with a fresh volume group of so many physical volumes.
