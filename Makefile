@@ -110,6 +110,10 @@ e2e-k8s: $(LAB) ## Kubernetes' own storage suite in a lab cluster; FOCUS= narrow
 e2e-k8s-short: $(LAB) ## Five minutes of it: some specs of each kind
 	hack/e2e-k8s.sh $(LAB) test/e2e-k8s/short.txt
 
+.PHONY: e2e-kinds
+e2e-kinds: $(LAB) ## Every kind of volume shown from inside pods, in a lab cluster of its own; RUN= narrows
+	RUN='$(RUN)' hack/e2e-kinds.sh $(LAB)
+
 .PHONY: stress
 stress: $(LAB) ## Sixty pods of mixed sizes at once in a lab cluster: as they are, with kill -9 in the middle, by the stock scheduler
 	LAB_NAME=stress E2E='-run=^TestStress$$' hack/e2e.sh $(LAB)

@@ -18,12 +18,6 @@ own=$PWD/test/e2e-k8s
 lab() { "$LAB" --name "$name" "$@"; }
 title() { printf '\n── %s (at %dm%02ds)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-# module PATH prints the directory of a module of external-snapshotter.
-module() {
-	go -C test/lab/binaries/snapshotter mod download -json "github.com/kubernetes-csi/external-snapshotter/$1" |
-		sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
-}
-
 # lines FILE prints its lines as one regular expression, without those that begin with "#".
 lines() { grep -v '^#' "$1" | paste --serial --delimiters='|'; }
 
@@ -38,9 +32,8 @@ awk -v "without=${WITHOUT:-}" '
 	BEGIN { split(without, list, " "); for (i in list) left[list[i] ":"] = 1 }
 	/^[A-Za-z]/ { section = $1 in left }
 	!section && !(/^    / && $1 in left)' "$own/testdriver.yaml" >"$out/testdriver.yaml"
-cp -r "$own/manifests" "$(module v8)/deploy/kubernetes/snapshot-controller" "$(module client/v8)/config/crd" "$out"
-chmod -R u+w "$out"
-mv "$out/snapshot-controller" "$out/crd" "$out/manifests"
+cp -r "$own/manifests" "$out"
+hack/snapshot-definitions.sh "$out/manifests"
 sed 's/schedulerName: berth-scheduler/schedulerName: default-scheduler/' manifests/scheduler/config.yaml >"$out/manifests/scheduler.yaml"
 go build -o "$out/report" ./test/e2e-k8s/report
 

@@ -17,7 +17,10 @@ import (
 // leaveNothing deletes a test's pods and claims and checks that every trace of their volumes goes: PersistentVolumes,
 // LogicalVolumes, LVs and mounts on the nodes. Its namespace goes last, and nobody waits for that. The test's own context
 // has ended by then.
-func leaveNothing(t *testing.T, ns string) {
+func leaveNothing(t *testing.T, ns string) { leaveNothingIn(t, ns, nodes, volumeGroup) }
+
+// leaveNothingIn is leaveNothing for the nodes and volume groups (with spaces between) of a cluster.
+func leaveNothingIn(t *testing.T, ns string, nodes []string, groups string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if t.Failed() {
@@ -41,7 +44,7 @@ func leaveNothing(t *testing.T, ns string) {
 	}()
 	problem, start := "", time.Now()
 	for ctx.Err() == nil {
-		if problem = remains(ctx, ns, volumes); problem == "" {
+		if problem = remains(ctx, ns, volumes, nodes, groups); problem == "" {
 			t.Logf("nothing is left %s after pods and claims were deleted", time.Since(start).Round(time.Second))
 			return
 		}
@@ -63,7 +66,7 @@ func volumesOf(ctx context.Context, ns string) ([]string, error) {
 	return ids, nil
 }
 
-func remains(ctx context.Context, ns string, volumes []string) string {
+func remains(ctx context.Context, ns string, volumes, nodes []string, groups string) string {
 	pods, err := kube.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
 	if err != nil || len(pods.Items) > 0 {
 		return fmt.Sprintf("%d pods (%v)", len(pods.Items), err)
@@ -76,13 +79,13 @@ func remains(ctx context.Context, ns string, volumes []string) string {
 			return fmt.Sprintf("LogicalVolume %s (%v)", volume, err)
 		}
 	}
-	return remainsOnNodes(ctx, ns, volumes)
+	return remainsOnNodes(ctx, ns, volumes, nodes, groups)
 }
 
 // remainsOnNodes looks for LVs tagged with a claim of the namespace and for mounts of its volumes. Device-mapper doubles
 // the hyphens of names, so a mount's device is compared without them.
-func remainsOnNodes(ctx context.Context, ns string, volumes []string) string {
-	script := "lvs --noheadings -o lv_name,lv_tags " + volumeGroup + " | grep -F berth.dev/claim=" + ns + "/; sed s,--,-,g /proc/mounts"
+func remainsOnNodes(ctx context.Context, ns string, volumes, nodes []string, groups string) string {
+	script := "lvs --noheadings -o lv_name,lv_tags " + groups + " | grep -F berth.dev/claim=" + ns + "/; sed s,--,-,g /proc/mounts"
 	for _, node := range nodes {
 		out, err := tryLab(ctx, "node", node, "--", "sh", "-c", script)
 		if err != nil {

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Shows every kind of volume from inside pods, on a lab cluster of its own: thin pools, layouts, snapshots, restores, clones,
+# encryption, limits, erasure, disks and files as volume groups, adoption. Takes the cluster down however that ends; with
+# KEEP=1 it stays for a look.
+#
+# usage: hack/e2e-kinds.sh LAB-PROGRAM
+# RUN: a regular expression that narrows the tests below TestKinds
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export BERTH_LAB=$1 BERTH_LAB_NAME=${LAB_NAME:-kinds}
+out=$PWD/bin/e2e-kinds/manifests
+
+lab() { "$BERTH_LAB" --name "$BERTH_LAB_NAME" "$@"; }
+title() { printf '\n── %s (at %dm%02ds)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+
+rm -rf "$out"
+mkdir -p "$out"
+cp test/e2e/manifests/* "$out"
+hack/snapshot-definitions.sh "$out"
+
+down() { [[ -n ${KEEP:-} ]] || lab down; }
+trap down EXIT
+title "lab cluster"
+# Of each node: berth, five disks for the kinds, two empty ones.
+lab up --storage-suite --nodes 2 --vg node1=berth:2Gi --vg node2=berth:4Gi \
+	--vg node1=kinds:1Gi+1Gi+1Gi+1Gi+1Gi --vg node2=kinds:1280Mi+1280Mi+1280Mi+1280Mi+1280Mi --spare '*=256Mi+256Mi' \
+	--manifests "$out"
+title "every kind of volume"
+lab exec -- go test -tags e2e -count 1 -timeout 40m -parallel 4 -v -run "^TestKinds/${RUN:-}" ./test/e2e/...
