@@ -53,7 +53,7 @@ func TestStage(t *testing.T) {
 		r.create(order("v"))
 		r.wait(5 * time.Second)
 		info, err := r.agent.Stageable(t.Context(), "v")
-		if want := (StageInfo{r.manager.DevicePath("vg0", "v"), "ext4", gi}); err != nil || info != want {
+		if want := (StageInfo{DevicePath: r.manager.DevicePath("vg0", "v"), FSType: "ext4", SizeBytes: gi}); err != nil || info != want {
 			t.Errorf("%+v, %v; want %+v", info, err, want)
 		}
 		r.wait(time.Second)
