@@ -86,9 +86,8 @@ func StorageSuiteGroups() []Group {
 			},
 		},
 		{
-			Name: "e2e",
-			// The package of the directory itself comes first: it is what the test program is made of.
-			Packages:    []string{".", "github.com/onsi/ginkgo/v2/ginkgo", "k8s.io/kubernetes/test/images/agnhost"},
+			Name:        "e2e",
+			Packages:    []string{"github.com/onsi/ginkgo/v2/ginkgo", "k8s.io/kubernetes/test/images/agnhost"},
 			Test:        "e2e.test",
 			LinkerFlags: kubernetesVersionFlags(),
 		},
@@ -183,13 +182,21 @@ func (b *Builder) compile(ctx context.Context, group Group, target string) error
 	stop := watch.every(5 * time.Second)
 	err := b.runGo(ctx, group, watch, append([]string{"build", "-v", "-o", target + "/"}, flags(group)...), group.Packages...)
 	if err == nil && group.Test != "" {
-		err = b.runGo(ctx, group, watch, append([]string{"test", "-c", "-o", filepath.Join(target, group.Test)}, flags(group)...), ".")
+		err = b.compileTest(ctx, group, target, watch)
 	}
 	stop()
 	if err != nil {
 		return fmt.Errorf("build %s: %w\n%s", group.Name, err, watch.tail())
 	}
 	return rename(group, target)
+}
+
+// compileTest builds what the test program is made of first: "go test" does not say how far it is.
+func (b *Builder) compileTest(ctx context.Context, group Group, target string, watch *packageCounter) error {
+	if err := b.runGo(ctx, group, watch, append([]string{"build", "-v"}, flags(group)...), "."); err != nil {
+		return err
+	}
+	return b.runGo(ctx, group, watch, append([]string{"test", "-c", "-o", filepath.Join(target, group.Test)}, flags(group)...), ".")
 }
 
 func flags(group Group) []string {
@@ -221,9 +228,6 @@ func rename(group Group, dir string) error {
 func programs(group Group) []string {
 	var names []string
 	for _, pkg := range group.Packages {
-		if pkg == "." {
-			continue
-		}
 		name := pkg[strings.LastIndexByte(pkg, '/')+1:]
 		if renamed, ok := group.Rename[name]; ok {
 			name = renamed

@@ -16,9 +16,6 @@ func TestProgramsAreNamedAsTheyAreUsed(t *testing.T) {
 	for _, group := range append(Groups(), StorageSuiteGroups()...) {
 		all = append(all, programs(group)...)
 	}
-	if slices.Contains(all, ".") {
-		t.Errorf("a directory is no program: %v", all)
-	}
 	for _, want := range []string{"etcd", "containerd", "containerd-shim-runc-v2", "ctr", "kube-apiserver", "kubelet", "kubectl", "csi-provisioner", "csi-resizer", "csi-snapshotter", "snapshot-controller", "ginkgo", "agnhost", "e2e.test"} {
 		if !slices.Contains(all, want) {
 			t.Errorf("no group builds %s: %v", want, all)
@@ -105,6 +102,9 @@ func TestTestProgramIsBuiltAndKeyedByItsSource(t *testing.T) {
 		if err := os.WriteFile(own, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(modules, "tool", "own.go"), []byte("package tool\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	write("package tool\n")
 	group.Test = "own.test"
