@@ -109,20 +109,22 @@ func newAgent(options *nodeOptions, registry prometheus.Registerer, broadcast re
 	}
 	broadcast.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: kube.CoreV1().Events("")})
 	return agent.New(agent.Options{
-		NodeName:    options.nodeName,
-		Namespace:   options.namespace,
-		ConfigPath:  options.config,
-		Manager:     lvmcli.New(lvmcli.Options{Observe: observer}),
-		Fingerprint: lvmcli.Fingerprint,
-		Resume:      dm.ResumeOurs,
-		Formatter:   agent.MkfsFormatter{Exec: exec.New()},
-		Eraser:      agent.DeviceEraser{},
-		Disks:       disks.NewHost(exec.New()),
-		Clock:       clock,
-		Client:      berth,
-		Kubernetes:  kube,
-		Recorder:    broadcast.NewRecorder(client.Scheme, corev1.EventSource{Component: "berth-node", Host: options.nodeName}),
-		Registerer:  registry,
+		NodeName:       options.nodeName,
+		Namespace:      options.namespace,
+		ConfigPath:     options.config,
+		Manager:        lvmcli.New(lvmcli.Options{Observe: observer}),
+		Fingerprint:    lvmcli.Fingerprint,
+		Resume:         dm.ResumeOurs,
+		ThinPoolStatus: dm.ThinPoolStatus,
+		RAIDStatus:     dm.RAIDStatus,
+		Formatter:      agent.MkfsFormatter{Exec: exec.New()},
+		Eraser:         agent.DeviceEraser{},
+		Disks:          disks.NewHost(exec.New()),
+		Clock:          clock,
+		Client:         berth,
+		Kubernetes:     kube,
+		Recorder:       broadcast.NewRecorder(client.Scheme, corev1.EventSource{Component: "berth-node", Host: options.nodeName}),
+		Registerer:     registry,
 	}), nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/berth-dev/berth/pkg/api/client"
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/lvm"
+	"github.com/berth-dev/berth/pkg/lvm/dm"
 )
 
 // Options are the doors of an agent to the world. All are required but where said.
@@ -32,7 +33,11 @@ type Options struct {
 	// Fingerprint changes when the metadata on a physical volume does; it must not run LVM.
 	Fingerprint func(device string) (string, error)
 	// Resume resumes those of the named device-mapper devices that are suspended, and returns which.
-	Resume    func(ctx context.Context, devices []string) (resumed []string, err error)
+	Resume func(ctx context.Context, devices []string) (resumed []string, err error)
+	// ThinPoolStatus and RAIDStatus ask the kernel; os.ErrNotExist when the device is not active.
+	ThinPoolStatus func(volumeGroup, pool string) (dm.ThinPool, error)
+	RAIDStatus     func(volumeGroup, volume string) (dm.RAID, error)
+
 	Formatter Formatter
 	Eraser    Eraser
 	// Disks may be nil where no volume group is made of disks and no LV adopted.
@@ -52,7 +57,10 @@ type Agent struct {
 	options   Options
 	config    *configSource
 	groups    *groups
+	reserves  *reserves
 	recents   *recents
+	pools     *pools
+	legs      *legs
 	publisher *publisher
 	volumes   *volumes
 	supply    *supply
@@ -78,16 +86,23 @@ func New(options Options) *Agent {
 	}
 	a.groups = newGroups(options.Manager, options.Fingerprint, func() { signal(a.news) })
 	a.metrics = newMetrics(options.Registerer, func() time.Duration { return time.Since(a.groups.sighting().at) })
+	a.reserves = &reserves{groups: a.groups, config: a.configInForce, known: map[string]*reserve{}}
 	a.volumeInformer = client.NewLogicalVolumeInformer(options.Client, client.OnNode(options.NodeName))
 	a.storageInformer = client.NewNodeStorageInformer(options.Client, client.Named(options.NodeName))
 	a.publisher = &publisher{
-		client: options.Client.NodeStorages(), recorder: options.Recorder, node: a.node, status: a.status,
+		client: options.Client.NodeStorages(), recorder: options.Recorder, node: a.node, status: a.status, problems: func() []problem { return a.pools.problems() },
 		name: options.NodeName, wake: make(chan struct{}, 1), force: make(chan struct{}, 1), others: a.otherConditions,
 	}
 	options.Clock.onTurn(a.publisher.notify)
+	a.legs = &legs{groups: a.groups, status: options.RAIDStatus, turned: func() { signal(a.news) }}
+	a.pools = &pools{
+		groups: a.groups, reserves: a.reserves, config: a.configInForce, manager: options.Manager,
+		objects: client.LogicalVolumeLister(a.volumeInformer), status: options.ThinPoolStatus, metrics: a.metrics,
+		changed: a.publisher.notify, turned: func() { signal(a.news) },
+	}
 	a.volumes = &volumes{
 		nodeName: options.NodeName, client: options.Client.LogicalVolumes(), lister: client.LogicalVolumeLister(a.volumeInformer),
-		groups: a.groups, config: a.configInForce, formatter: options.Formatter, eraser: options.Eraser, recorder: options.Recorder,
+		groups: a.groups, pools: a.pools, legs: a.legs, config: a.configInForce, formatter: options.Formatter, eraser: options.Eraser, recorder: options.Recorder,
 		publisher: a.publisher, metrics: a.metrics, queue: newQueue(), timings: &timings{began: map[string]time.Time{}},
 		written: &written{last: map[string]version{}},
 		orphans: map[string]v1alpha1.OrphanEntry{}, disks: options.Disks,
@@ -117,6 +132,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		close(a.started)
 		signal(a.news)
 		parts.Go(func() { a.inspectNews(ctx) })
+		parts.Go(func() { a.watchDevices(ctx) })
 		a.volumes.run(ctx)
 	}
 	parts.Wait()
@@ -157,19 +173,21 @@ func (a *Agent) node(ctx context.Context) (*corev1.Node, error) {
 	return node, nil
 }
 
+// configInForce is the configuration with what is left of its growth reserves.
 func (a *Agent) configInForce() Config {
 	config, _ := a.config.current()
-	return config
+	return a.reserves.apply(config)
 }
 
 // status builds what the publisher publishes.
 func (a *Agent) status() (status v1alpha1.NodeStorageStatus, configErr, reportErr error) {
-	config, configErr := a.config.current()
+	_, configErr = a.config.current()
 	s := a.groups.sighting()
 	a.recents.update(s)
-	status = buildStatus(config, s, a.recents.newestFirst, func(vg string) []v1alpha1.OrphanEntry {
+	a.reserves.observe(s)
+	status = buildStatus(a.configInForce(), s, a.recents.newestFirst, func(vg string) []v1alpha1.OrphanEntry {
 		return a.volumes.orphansIn(s.groups[vg].vg)
-	})
+	}, a.pools.published)
 	a.metrics.show(status)
 	return status, configErr, s.err
 }

@@ -13,6 +13,8 @@ import (
 type Config struct {
 	VolumeGroups  []VolumeGroupConfig
 	DeviceClasses []lvm.DeviceClass
+	// ThinPools are those that the device classes name, each once.
+	ThinPools []ThinPoolConfig
 }
 
 // VolumeGroupConfig is a volume group to use and the bytes of it to hold back.
@@ -20,7 +22,7 @@ type VolumeGroupConfig struct {
 	Name string
 	// SpareBytes are never given out.
 	SpareBytes int64
-	// GrowthReserveBytes are held back for growth that the agent makes.
+	// GrowthReserveBytes are held back for growth that the agent makes: in a Config in force what is left of them.
 	GrowthReserveBytes int64
 	// Devices are patterns of paths; empty disks that they lead to are put into the volume group.
 	Devices []string

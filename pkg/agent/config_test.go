@@ -66,22 +66,9 @@ func TestConfigForNode(t *testing.T) {
 	}
 }
 
-func TestConfigSupply(t *testing.T) {
-	file, err := ParseConfig([]byte(`
-volumeGroups:
-- {name: vg-ssd, devices: [/dev/disk/by-id/nvme-*, /dev/sdb], spare: 1Gi}
-- {name: vg-dev, loopFile: {path: /var/lib/berth/vg-dev.img, size: 50Gi}}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []VolumeGroupConfig{
-		{Name: "vg-ssd", SpareBytes: gi, Devices: []string{"/dev/disk/by-id/nvme-*", "/dev/sdb"}},
-		{Name: "vg-dev", LoopFile: &LoopFile{Path: "/var/lib/berth/vg-dev.img", SizeBytes: 50 * gi}},
-	}
-	if got := file.ForNode(nil).VolumeGroups; !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, want %+v", got, want)
-	}
+// class is a configuration of one volume group and one class with the keys given.
+func class(keys string) string {
+	return "{volumeGroups: [{name: vg0}], deviceClasses: [{name: a, volumeGroup: vg0, " + keys + "}]}"
 }
 
 func TestBadConfigs(t *testing.T) {
@@ -110,14 +97,31 @@ func TestBadConfigs(t *testing.T) {
 		{"class without name", "volumeGroups: [{name: vg0}]\ndeviceClasses:\n- {volumeGroup: vg0}\n", []string{"deviceClasses[0].name"}},
 		{"unknown volume group", "volumeGroups: [{name: vg0}]\ndeviceClasses:\n- {name: a, volumeGroup: vg1}\n", []string{"deviceClasses[0].volumeGroup", `"vg1"`}},
 		{"two defaults", "volumeGroups: [{name: vg0}]\ndeviceClasses:\n- {name: a, volumeGroup: vg0, default: true}\n- {name: b, volumeGroup: vg0, default: true}\n", []string{"deviceClasses[1].default", `"a"`, `"b"`}},
-		{"device outside of /dev", "volumeGroups:\n- {name: vg0, devices: [/dev/sda, /tmp/a]}\n", []string{"volumeGroups[0].devices[1]", `"/tmp/a"`}},
-		{"device by a detour", "volumeGroups:\n- {name: vg0, devices: [/dev/../tmp/a]}\n", []string{"volumeGroups[0].devices[0]"}},
-		{"bad pattern", "volumeGroups:\n- {name: vg0, devices: ['/dev/sd[']}\n", []string{"volumeGroups[0].devices[0]", `"/dev/sd["`}},
-		{"devices and a file", "volumeGroups:\n- {name: vg0, devices: [/dev/sda], loopFile: {path: /var/lib/berth/a, size: 1Gi}}\n", []string{"volumeGroups[0].loopFile", "or of a file"}},
-		{"file elsewhere", "volumeGroups:\n- {name: vg0, loopFile: {path: /var/lib/kubelet/a, size: 1Gi}}\n", []string{"volumeGroups[0].loopFile.path", "/var/lib/berth"}},
-		{"file by a detour", "volumeGroups:\n- {name: vg0, loopFile: {path: /var/lib/berth/../a, size: 1Gi}}\n", []string{"volumeGroups[0].loopFile.path"}},
-		{"file without size", "volumeGroups:\n- {name: vg0, loopFile: {path: /var/lib/berth/a}}\n", []string{"volumeGroups[0].loopFile.size", "64Mi"}},
-		{"file twice", "volumeGroups:\n- {name: vg0, loopFile: {path: /var/lib/berth/a, size: 1Gi}}\n- {name: vg1, loopFile: {path: /var/lib/berth/a, size: 1Gi}}\n", []string{"volumeGroups[1].loopFile.path", "vg0"}},
+		{"unknown layout", class("layout: {type: raid0}"), []string{"deviceClasses[0].layout.type", `"raid0"`, "raid10"}},
+		{"layout without type", class("layout: {stripes: 2}"), []string{"deviceClasses[0].layout.type"}},
+		{"unknown layout key", class("layout: {type: raid1, copies: 2}"), []string{"unknown key copies"}},
+		{"stripes of raid1", class("layout: {type: raid1, stripes: 2}"), []string{"deviceClasses[0].layout.stripes", "raid1 has none"}},
+		{"mirrors of linear", class("layout: {type: linear, mirrors: 2}"), []string{"deviceClasses[0].layout.mirrors", "linear has none"}},
+		{"one stripe", class("layout: {type: striped, stripes: 1}"), []string{"deviceClasses[0].layout.stripes", "2"}},
+		{"too many stripes", class("layout: {type: raid5, stripes: 64}"), []string{"deviceClasses[0].layout", "64"}},
+		{"odd stripe size", class("layout: {type: striped, stripeSize: 96Ki}"), []string{"deviceClasses[0].layout.stripeSize", "96Ki"}},
+		{"stripe size of raid1", class("layout: {type: raid1, stripeSize: 64Ki}"), []string{"deviceClasses[0].layout.stripeSize"}},
+		{"thin layout", class("layout: {type: thin}"), []string{"deviceClasses[0].layout.type", `"thin"`}},
+		{"layout and thin pool", class("layout: {type: linear}, thinPool: {name: p}"), []string{"deviceClasses[0].thinPool", "layout"}},
+		{"thin pool without name", class("thinPool: {size: 1Gi}"), []string{"deviceClasses[0].thinPool.name"}},
+		{"thin pool with a reserved name", class("thinPool: {name: p_tdata}"), []string{"deviceClasses[0].thinPool.name", "p_tdata"}},
+		{"ratio below 1", class("thinPool: {name: p, overprovisionRatio: 0.5}"), []string{"line 1", "deviceClasses[0].thinPool.overprovisionRatio", `"0.5"`}},
+		{"ratio is no number", class("thinPool: {name: p, overprovisionRatio: .nan}"), []string{"overprovisionRatio"}},
+		{"bad pool size", class("thinPool: {name: p, size: big}"), []string{"deviceClasses[0].thinPool.size", `"big"`}},
+		{"too much metadata", class("thinPool: {name: p, metadataSize: 20Gi}"), []string{"deviceClasses[0].thinPool.metadataSize", "16Gi"}},
+		{"threshold past 100", class("thinPool: {name: p, extendAt: 101}"), []string{"deviceClasses[0].thinPool.extendAt", "101"}},
+		{"step of nothing", class("thinPool: {name: p, extendBy: 0}"), []string{"deviceClasses[0].thinPool.extendBy"}},
+		{"unknown way to be full", class("thinPool: {name: p, whenFull: wait}"), []string{"deviceClasses[0].thinPool.whenFull", `"wait"`}},
+		{"pools that contradict", class("thinPool: {name: p, size: 1Gi}}, {name: b, volumeGroup: vg0, thinPool: {name: p, size: 2Gi}"),
+			[]string{"deviceClasses[1].thinPool.size", "2Gi", "1Gi", "vg0/p"}},
+		{"ways to be full that contradict", class("thinPool: {name: p, whenFull: queue}}, {name: b, volumeGroup: vg0, thinPool: {name: p, whenFull: error}"),
+			[]string{"deviceClasses[1].thinPool.whenFull", "queue"}},
+		{"unknown encryption", class("encryption: luks1"), []string{"deviceClasses[0].encryption", `"luks1"`}},
 		{"override without selector", "volumeGroups: []\nnodes:\n- volumeGroups: []\n", []string{"nodes[0].nodeSelector"}},
 		{"override with a bad label", "volumeGroups: []\nnodes:\n- nodeSelector: {a: 'b c'}\n", []string{"nodes[0].nodeSelector"}},
 		{"override's class without its volume group", "volumeGroups: [{name: vg0}]\ndeviceClasses: [{name: a, volumeGroup: vg0}]\nnodes:\n- nodeSelector: {a: b}\n  volumeGroups: [{name: vg1}]\n", []string{"nodes[0].deviceClasses[0].volumeGroup", `"vg0"`}},

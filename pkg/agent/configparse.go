@@ -11,8 +11,6 @@ import (
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
-
-	"github.com/berth-dev/berth/pkg/lvm"
 )
 
 // The file as it is written. Quantities stay nodes until they are read, so that an error names field and line.
@@ -35,11 +33,6 @@ type (
 		Spare         yaml.Node `yaml:"spare"`
 		GrowthReserve yaml.Node `yaml:"growthReserve"`
 		supplyYAML    `yaml:",inline"`
-	}
-	deviceClassYAML struct {
-		Name        string `yaml:"name"`
-		VolumeGroup string `yaml:"volumeGroup"`
-		Default     bool   `yaml:"default"`
 	}
 )
 
@@ -115,11 +108,9 @@ func (s settingsYAML) config(where string, inherited Config) (Config, error) {
 		}
 	}
 	if s.DeviceClasses != nil {
-		config.DeviceClasses = nil
-		for _, entry := range *s.DeviceClasses {
-			config.DeviceClasses = append(config.DeviceClasses, lvm.DeviceClass{
-				Name: entry.Name, VolumeGroup: entry.VolumeGroup, Default: entry.Default,
-			})
+		var err error
+		if config.DeviceClasses, config.ThinPools, err = deviceClasses(where, *s.DeviceClasses); err != nil {
+			return Config{}, err
 		}
 	}
 	return config, config.validate(where)

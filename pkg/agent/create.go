@@ -70,7 +70,7 @@ func (v *volumes) finish(ctx context.Context, vgName, name string) (lvm.VolumeGr
 // checkOrder refuses what the controller should not have ordered.
 func checkOrder(object *v1alpha1.LogicalVolume) error {
 	spec := object.Spec
-	if spec.FSType == "" && spec.Erase != v1alpha1.EraseZero {
+	if spec.FSType == "" && spec.Erase != v1alpha1.EraseZero && spec.Encryption == "" {
 		return refused(codes.InvalidArgument, "", "erase %q: a block volume shows its bytes and is made with erase %q only", spec.Erase, v1alpha1.EraseZero)
 	}
 	if least, ok := leastBytes[spec.FSType]; ok && spec.SizeBytes < least {
@@ -90,7 +90,7 @@ func (v *volumes) makeLV(ctx context.Context, object *v1alpha1.LogicalVolume) (a
 		return place{}, false, err
 	}
 	defer unlock()
-	at, fresh, err = v.placeLV(ctx, object, c)
+	at, fresh, err = v.placeLV(ctx, object, v.asHeld(c))
 	if finalRefusal(err) {
 		return place{}, false, v.refuse(ctx, object, c, err)
 	}
@@ -108,8 +108,7 @@ func (v *volumes) volumeGroupFor(object *v1alpha1.LogicalVolume) (VolumeGroupCon
 	if _, c, ok := config.Class(object.Spec.DeviceClass); ok {
 		return c, nil
 	}
-	return VolumeGroupConfig{}, refused(codes.ResourceExhausted, v1alpha1.ReasonInsufficientSpace,
-		"node %s serves no device class %q", v.nodeName, object.Spec.DeviceClass)
+	return VolumeGroupConfig{}, v.noClass(object)
 }
 
 // placeLV makes the LV where it fits in the volume group as it is now; the caller holds the volume group's lock.
@@ -121,20 +120,28 @@ func (v *volumes) placeLV(ctx context.Context, object *v1alpha1.LogicalVolume, c
 		return place{}, false, err
 	}
 	if lv, ok := vg.LogicalVolume(object.Name); ok {
-		if !lvm.ParseTags(lv.Tags).Owned {
+		tags := lvm.ParseTags(lv.Tags)
+		if !tags.Owned {
 			return place{}, false, fmt.Errorf("%s/%s: %w", vg.Name, lv.Name, lvm.ErrForeign)
 		}
+		if !tags.Ready && v.isFragment(object, vg, lv) {
+			return place{}, false, v.dropFragment(ctx, object, vg.Name)
+		}
 		return place{vg, lv}, false, nil
+	}
+	layout, err := v.newLayout(object, vg.Name)
+	if err != nil {
+		return place{}, false, err
 	}
 	if reason := vg.Unusable(); reason != "" {
 		return place{}, false, fmt.Errorf("%s: %w", reason, lvm.ErrUnusable)
 	}
-	placement, err := vg.Space(c.HeldBytes()).Place(lvm.Request{SizeBytes: object.Spec.SizeBytes})
+	placement, err := v.space(ctx, vg, c, layout).Place(lvm.Request{SizeBytes: object.Spec.SizeBytes, Layout: layout})
 	if err != nil {
 		return place{}, false, err
 	}
 	request := lvm.CreateRequest{
-		VolumeGroup: vg.Name, Name: object.Name, SizeBytes: placement.SizeBytes,
+		VolumeGroup: vg.Name, Name: object.Name, Layout: layout, SizeBytes: placement.SizeBytes,
 		Tags: tagsOf(object).Strings(), PhysicalVolumes: placement.PhysicalVolumes,
 	}
 	// A result of an earlier LV of this name says nothing about the one made now.
@@ -144,9 +151,32 @@ func (v *volumes) placeLV(ctx context.Context, object *v1alpha1.LogicalVolume, c
 	if err := v.groups.manager.Create(ctx, request); err != nil {
 		return place{}, false, fmt.Errorf("create %s/%s: %w", vg.Name, object.Name, err)
 	}
-	v.groups.predict(vg, request)
-	lv := lvm.LogicalVolume{Name: object.Name, SizeBytes: request.SizeBytes, Tags: append([]string{lvm.TagOwned}, request.Tags...), Active: true}
-	return place{vg, lv}, true, nil
+	return place{vg, v.groups.predict(vg, request)}, true, nil
+}
+
+// isFragment tells whether an LV with legs is what a creation that died has left.
+func (v *volumes) isFragment(object *v1alpha1.LogicalVolume, vg lvm.VolumeGroup, lv lvm.LogicalVolume) bool {
+	layout, err := v.newLayout(object, vg.Name)
+	if err != nil || layout.Legs() == 0 {
+		return false
+	}
+	request := lvm.Request{SizeBytes: object.Spec.SizeBytes, Layout: layout}
+	return !lv.Made(layout, request.MissingBytes(vg.ExtentSizeBytes))
+}
+
+// dropFragment removes it, for the next pass to begin again. The caller holds the volume group's lock.
+func (v *volumes) dropFragment(ctx context.Context, object *v1alpha1.LogicalVolume, vgName string) error {
+	if !v.builds.stop(object.Name) {
+		return errWorking
+	}
+	if err := v.removeFrom(ctx, vgName, object.Name); err != nil {
+		return err
+	}
+	if err := v.groups.report(ctx); err != nil {
+		return err
+	}
+	v.queue.Add(object.Name)
+	return errWorking
 }
 
 func tagsOf(object *v1alpha1.LogicalVolume) lvm.VolumeTags {
@@ -187,18 +217,23 @@ func (v *volumes) refuse(ctx context.Context, object *v1alpha1.LogicalVolume, c 
 	if errors.Is(cause, lvm.ErrInvalidSize) {
 		return refused(codes.InvalidArgument, "", "size %s: %w", exactBytes(object.Spec.SizeBytes), cause)
 	}
+	class, _, _ := v.config().Class(object.Spec.DeviceClass)
+	layout := layoutOf(class, object)
 	return refused(codes.ResourceExhausted, v1alpha1.ReasonInsufficientSpace,
 		"node %s, device class %s, volume group %s: %s wanted, %s free: %w", v.nodeName, object.Spec.DeviceClass, vg.Name,
-		exactBytes(object.Spec.SizeBytes), exactBytes(vg.Space(c.HeldBytes()).FreeBytes()), cause)
+		exactBytes(object.Spec.SizeBytes), exactBytes(v.space(ctx, vg, c, layout).FreeBytesFor(layout)), cause)
 }
 
 // build makes a volume's bytes presentable: erased as ordered, no signature, formatted. It starts over after a crash.
+// In a thin pool that zeroes they are zero as they are.
 func (v *volumes) build(ctx context.Context, object *v1alpha1.LogicalVolume, at place, fresh bool) error {
 	device := v.groups.manager.DevicePath(at.vg.Name, object.Name)
 	logger := klog.LoggerWithValues(klog.FromContext(ctx), "volumeID", object.Name, "volumeGroup", at.vg.Name)
 	ctx = klog.NewContext(ctx, logger)
-	if err := v.eraser.Erase(ctx, device, object.Spec.Erase, at.lv.SizeBytes); err != nil {
-		return again(codes.Aborted, "", "erase %s/%s: %w", at.vg.Name, object.Name, err)
+	if !zeroed(at.vg, at.lv) {
+		if err := v.eraser.Erase(ctx, device, object.Spec.Erase, at.lv.SizeBytes); err != nil {
+			return again(codes.Aborted, "", "erase %s/%s: %w", at.vg.Name, object.Name, err)
+		}
 	}
 	if object.Spec.FSType == "" {
 		return nil

@@ -74,7 +74,7 @@ type guard struct {
 }
 
 func (g guard) Extend(ctx context.Context, request lvm.ExtendRequest) error {
-	if lv := g.rig.onDisk(request.Name); lv != nil && lvm.ParseTags(lv.Tags).FSType == "" {
+	if lv := g.rig.onDisk(request.Name); lv != nil && lvm.ParseTags(lv.Tags).FSType == "" && lv.Type != lvm.LayoutThin {
 		g.rig.t.Errorf("block volume %s is extended as it is", request.Name)
 	}
 	return g.Manager.Extend(ctx, request)

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -139,23 +140,29 @@ func (g *groups) change(name string, command func() (lvm.Report, error)) (lvm.Vo
 	return vg, nil
 }
 
-// predict notes a creation of ours that succeeded, so that the next one can be placed without a report. Where the LV
-// may lie on several physical volumes its shares are not known, and the next one reports.
+// predict notes a creation of ours that succeeded, so that the next one can be placed without a report, and returns the
+// new LV. Where a linear LV may lie on several physical volumes its shares are not known, and the next one reports.
 // The caller holds the volume group's lock.
-func (g *groups) predict(before lvm.VolumeGroup, request lvm.CreateRequest) {
+func (g *groups) predict(before lvm.VolumeGroup, request lvm.CreateRequest) lvm.LogicalVolume {
+	lv := predicted(request)
 	after := before
 	after.PhysicalVolumes = slices.Clone(before.PhysicalVolumes)
-	after.LogicalVolumes = append(slices.Clone(before.LogicalVolumes), lvm.LogicalVolume{
-		Name: request.Name, SizeBytes: request.SizeBytes, Tags: append([]string{lvm.TagOwned}, request.Tags...), Active: true,
-	})
-	after.FreeBytes -= request.SizeBytes
+	after.ThinPools = slices.Clone(before.ThinPools)
+	after.LogicalVolumes = append(slices.Clone(before.LogicalVolumes), lv)
+	for i := range after.ThinPools {
+		if pool := &after.ThinPools[i]; pool.Name == lv.ThinPool {
+			pool.VirtualBytes = lvm.SaturatingAdd(pool.VirtualBytes, lv.SizeBytes)
+		}
+	}
+	share := shareOfEach(before, request)
 	for i := range after.PhysicalVolumes {
-		if after.PhysicalVolumes[i].Name == request.PhysicalVolumes[0] {
-			after.PhysicalVolumes[i].FreeBytes -= request.SizeBytes
+		if slices.Contains(request.PhysicalVolumes, after.PhysicalVolumes[i].Name) {
+			after.PhysicalVolumes[i].FreeBytes -= share
+			after.FreeBytes -= share
 		}
 	}
 	fingerprint := ""
-	if len(request.PhysicalVolumes) == 1 {
+	if len(request.PhysicalVolumes) < 2 || len(lv.Legs) > 0 {
 		fingerprint = g.fingerprintOf(devicesOf(after))
 	}
 	g.mu.Lock()
@@ -164,4 +171,31 @@ func (g *groups) predict(before lvm.VolumeGroup, request lvm.CreateRequest) {
 		g.stamp++
 		k.predicted, k.predictedStamp, k.fingerprint = &after, g.stamp, fingerprint
 	}
+	return lv
+}
+
+// predicted is the LV that a creation makes.
+func predicted(request lvm.CreateRequest) lvm.LogicalVolume {
+	lv := lvm.LogicalVolume{
+		Name: request.Name, SizeBytes: request.SizeBytes, Tags: append([]string{lvm.TagOwned}, request.Tags...), Active: true,
+		Type: cmp.Or(request.Layout.Type, lvm.LayoutLinear), ThinPool: request.Layout.ThinPool,
+	}
+	if request.Layout.Legs() > 0 {
+		for _, pv := range request.PhysicalVolumes {
+			lv.Legs = append(lv.Legs, []string{pv})
+		}
+	}
+	return lv
+}
+
+// shareOfEach is what a creation takes of each of its physical volumes: the same of each with legs, all of the only one
+// without, and of several about that much.
+func shareOfEach(before lvm.VolumeGroup, request lvm.CreateRequest) int64 {
+	if len(request.PhysicalVolumes) == 0 {
+		return 0
+	}
+	layout := request.Layout
+	layout.OverheadBytes = 0 // the size has it already
+	space := lvm.Space{ExtentSizeBytes: before.ExtentSizeBytes}
+	return space.TakenBytes(lvm.Request{SizeBytes: request.SizeBytes, Layout: layout}) / int64(len(request.PhysicalVolumes))
 }

@@ -56,7 +56,7 @@ func (v *volumes) growBlock(ctx context.Context, object *v1alpha1.LogicalVolume,
 
 // makeHelper takes the extents that the volume is to have.
 func (v *volumes) makeHelper(ctx context.Context, object *v1alpha1.LogicalVolume, c VolumeGroupConfig, g growth) (lvm.LogicalVolume, error) {
-	placement, err := v.placeGrowth(c, g)
+	placement, err := v.placeGrowth(ctx, object, c, g)
 	if err != nil {
 		return lvm.LogicalVolume{}, err
 	}
@@ -67,10 +67,10 @@ func (v *volumes) makeHelper(ctx context.Context, object *v1alpha1.LogicalVolume
 	tags.Grow = true
 	name := lvm.GrowName(object.Name)
 	err = v.groups.manager.Create(ctx, lvm.CreateRequest{
-		VolumeGroup: g.vg.Name, Name: name, SizeBytes: placement.SizeBytes, Tags: tags.Strings(), PhysicalVolumes: placement.PhysicalVolumes,
+		VolumeGroup: g.vg.Name, Name: name, SizeBytes: g.missing(), Tags: tags.Strings(), PhysicalVolumes: placement.PhysicalVolumes,
 	})
 	if err != nil {
-		return lvm.LogicalVolume{}, v.growthError(c, g, err)
+		return lvm.LogicalVolume{}, v.growthError(ctx, c, g, err)
 	}
 	// The UUID is known from a report only.
 	if err := v.groups.report(ctx); err != nil {
@@ -176,7 +176,7 @@ func (v *volumes) keepsHelper(lv lvm.LogicalVolume) bool {
 	if err != nil {
 		return false
 	}
-	if object.Status.Phase == v1alpha1.PhaseReady && object.Spec.SizeBytes <= object.Status.AllocatedBytes {
+	if object.Status.Phase == v1alpha1.PhaseReady && wantedBytes(object) <= object.Status.AllocatedBytes {
 		v.queue.Add(volumeID)
 	}
 	return true

@@ -39,6 +39,8 @@ type publisher struct {
 	// status builds what is to be published, without conditions, and says what is wrong with configuration and
 	// report.
 	status func() (status v1alpha1.NodeStorageStatus, configErr, reportErr error)
+	// problems are what else keeps the node from being ready.
+	problems func() []problem
 	// others are the conditions that do not follow from status.
 	others func() []metav1.Condition
 
@@ -98,7 +100,7 @@ func (p *publisher) publish(ctx context.Context, forced bool) (bool, error) {
 		return false, err
 	}
 	status, configErr, reportErr := p.status()
-	status.Conditions = conditions(current.Status.Conditions, status, configErr, reportErr, p.others()...)
+	status.Conditions = conditions(current.Status.Conditions, status, p.problems(), configErr, reportErr, p.others()...)
 	if !forced && sameButTime(current.Status, status) {
 		return false, nil
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func (r *rig) wantRecovered(name string) {
 	lv := r.wantReady(name)
 	want := order(name).Spec
 	want.ClaimRef.UID = "00000000-0000-0000-0000-000000000001"
-	if lv.Spec != want {
+	if !reflect.DeepEqual(lv.Spec, want) {
 		r.t.Errorf("spec %+v, want %+v", lv.Spec, want)
 	}
 	if !lv.Status.Staged {

@@ -99,7 +99,8 @@ func (r *rig) start() {
 	r.agent = New(Options{
 		NodeName: node1, Namespace: v1alpha1.Namespace, ConfigPath: r.config,
 		Manager: guard{r.manager, r}, Fingerprint: r.manager.Fingerprint,
-		Resume:    func(context.Context, []string) ([]string, error) { return nil, nil },
+		Resume:         func(context.Context, []string) ([]string, error) { return nil, nil },
+		ThinPoolStatus: r.manager.ThinPoolStatus, RAIDStatus: r.manager.RAIDStatus,
 		Formatter: r.formatter, Eraser: r.eraser, Disks: r.disks, Clock: &ClockMeter{},
 		Client: r.client, Kubernetes: r.kube, Recorder: r.events, Registerer: prometheus.NewRegistry(),
 	})

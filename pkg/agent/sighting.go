@@ -44,18 +44,29 @@ func (g *groups) find(name string) (place, bool) {
 		if err != nil {
 			continue
 		}
-		if lv, ok := vg.LogicalVolume(name); ok && lvm.ParseTags(lv.Tags).Owned {
+		if lv, ok := vg.LogicalVolume(name); ok && lvm.ParseTags(lv.Tags).Owned && lv.Type != lvm.TypeThinPool {
 			return place{vg, lv}, true
 		}
 	}
 	return place{}, false
 }
 
-// owned lists Berth's LVs of a volume group.
+// owned lists Berth's LVs of a volume group, but for thin pools.
 func owned(vg lvm.VolumeGroup) []lvm.LogicalVolume {
 	var lvs []lvm.LogicalVolume
 	for _, lv := range vg.LogicalVolumes {
-		if lvm.ParseTags(lv.Tags).Owned {
+		if lvm.ParseTags(lv.Tags).Owned && lv.Type != lvm.TypeThinPool {
+			lvs = append(lvs, lv)
+		}
+	}
+	return lvs
+}
+
+// ownPools lists Berth's thin pools of a volume group, as LVs.
+func ownPools(vg lvm.VolumeGroup) []lvm.LogicalVolume {
+	var lvs []lvm.LogicalVolume
+	for _, lv := range vg.LogicalVolumes {
+		if lv.Type == lvm.TypeThinPool && lvm.ParseTags(lv.Tags).Owned {
 			lvs = append(lvs, lv)
 		}
 	}

@@ -18,8 +18,10 @@ import (
 const recentMax = 64
 
 // buildStatus says what a sighting means under a configuration. Conditions are left out.
-// recent and orphans give a volume group's lists.
-func buildStatus(config Config, s sighting, recent func(vg string) []string, orphans func(vg string) []v1alpha1.OrphanEntry) v1alpha1.NodeStorageStatus {
+// recent, orphans and pools give a volume group's lists.
+func buildStatus(config Config, s sighting, recent func(vg string) []string, orphans func(vg string) []v1alpha1.OrphanEntry,
+	pools func(vg lvm.VolumeGroup) []v1alpha1.ThinPoolStatus,
+) v1alpha1.NodeStorageStatus {
 	status := v1alpha1.NodeStorageStatus{ObservedAt: metav1.NewMicroTime(s.at)}
 	var size, free int64
 	for _, c := range config.VolumeGroups {
@@ -27,6 +29,7 @@ func buildStatus(config Config, s sighting, recent func(vg string) []string, orp
 		if o := s.groups[c.Name]; o.found {
 			vg.Recent = recentEntries(o.vg, recent(c.Name))
 			vg.Orphans = orphans(c.Name)
+			vg.ThinPools = pools(o.vg)
 			status.Summary.Volumes += volumesIn(o.vg)
 		}
 		size = lvm.SaturatingAdd(size, vg.SizeBytes)
@@ -106,7 +109,7 @@ func recentEntries(vg lvm.VolumeGroup, newestFirst []string) []v1alpha1.LogicalV
 
 // conditions says whether all is well, besides the others given. Their transition times are those of old where nothing
 // changed; old ones that are not among them go.
-func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, configErr, reportErr error, others ...metav1.Condition) []metav1.Condition {
+func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, problems []problem, configErr, reportErr error, others ...metav1.Condition) []metav1.Condition {
 	ready := metav1.Condition{Type: v1alpha1.NodeStorageReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
 	var messages []string
 	for _, vg := range status.VolumeGroups {
@@ -114,6 +117,10 @@ func conditions(old []metav1.Condition, status v1alpha1.NodeStorageStatus, confi
 			ready.Status, ready.Reason = metav1.ConditionFalse, vg.Reason
 			messages = append(messages, vg.Message)
 		}
+	}
+	for _, problem := range problems {
+		ready.Status, ready.Reason = metav1.ConditionFalse, problem.reason
+		messages = append(messages, problem.message)
 	}
 	if reportErr != nil {
 		ready.Status, ready.Reason = metav1.ConditionFalse, v1alpha1.ReasonReportFailed

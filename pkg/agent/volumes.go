@@ -36,6 +36,8 @@ type volumes struct {
 	client    client.LogicalVolumes
 	lister    client.Lister[*v1alpha1.LogicalVolume]
 	groups    *groups
+	pools     *pools
+	legs      *legs
 	config    func() Config
 	formatter Formatter
 	eraser    Eraser

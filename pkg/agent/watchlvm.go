@@ -57,6 +57,9 @@ func (a *Agent) resume(ctx context.Context) {
 				devices = append(devices, dm.Name(vg, lv.Name))
 			}
 		}
+		for _, pool := range ownPools(o.vg) {
+			devices = append(devices, dm.Name(vg, pool.Name)+"-tpool")
+		}
 	}
 	if len(devices) == 0 {
 		return
@@ -88,6 +91,12 @@ func (a *Agent) activate(ctx context.Context) {
 		for _, lv := range owned(o.vg) {
 			if !lv.Active {
 				inactive = append(inactive, lv.Name)
+			}
+		}
+		// A pool that is not active says neither how full it is nor whether it works.
+		for _, pool := range ownPools(o.vg) {
+			if !pool.Active {
+				inactive = append(inactive, pool.Name)
 			}
 		}
 		if len(inactive) == 0 || o.vg.Refusal != "" {
@@ -147,6 +156,17 @@ func (a *Agent) watchLVM(ctx context.Context) {
 	}
 }
 
+// watchDevices asks the kernel what LVM's metadata do not tell: how full thin pools are, and how legs fare.
+func (a *Agent) watchDevices(ctx context.Context) {
+	for {
+		a.pools.look(ctx)
+		a.legs.look(ctx)
+		if !sleep(ctx, poolEvery) {
+			return
+		}
+	}
+}
+
 // appeared is true when a volume group is there that was not, and may hold inactive LVs of ours.
 func appeared(before, after sighting) bool {
 	for name, o := range after.groups {
@@ -200,7 +220,7 @@ func (a *Agent) inspect(ctx context.Context) {
 		if object.Status.Phase != v1alpha1.PhaseReady {
 			continue
 		}
-		if condition, known := a.volumes.health(object); known && unhealthyTurned(object, condition) {
+		if len(a.volumes.turnedConditions(object)) > 0 {
 			a.volumes.queue.Add(object.Name)
 		}
 	}

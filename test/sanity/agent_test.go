@@ -64,7 +64,8 @@ func TestAgent(t *testing.T) {
 	nodeAgent := agent.New(agent.Options{
 		NodeName: node, Namespace: v1alpha1.Namespace, ConfigPath: config,
 		Manager: manager, Fingerprint: manager.Fingerprint,
-		Resume:    func(context.Context, []string) ([]string, error) { return nil, nil },
+		Resume:         func(context.Context, []string) ([]string, error) { return nil, nil },
+		ThinPoolStatus: manager.ThinPoolStatus, RAIDStatus: manager.RAIDStatus,
 		Formatter: formatted, Eraser: formatted, Clock: &agent.ClockMeter{},
 		Client: api, Kubernetes: kube, Recorder: record.NewFakeRecorder(100000), Registerer: prometheus.NewRegistry(),
 	})

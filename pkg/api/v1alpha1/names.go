@@ -29,4 +29,13 @@ const (
 	ReasonForeignLogicalVolume = "ForeignLogicalVolume"
 	ReasonDeviceRefused        = "DeviceRefused"
 	ReasonAdoptionRefused      = "AdoptionRefused"
+	ReasonThinPoolMissing      = "ThinPoolMissing"
+	ReasonThinPoolNotMade      = "ThinPoolNotMade"
+	ReasonThinPoolNearlyFull   = "ThinPoolNearlyFull"
+	ReasonThinPoolFull         = "ThinPoolFull"
+	ReasonThinPoolReadOnly     = "ThinPoolReadOnly"
+	ReasonThinPoolNeedsCheck   = "ThinPoolNeedsCheck"
+	ReasonThinPoolFailed       = "ThinPoolFailed"
+	ReasonLegLost              = "LegLost"
+	ReasonLegRebuilding        = "LegRebuilding"
 )
