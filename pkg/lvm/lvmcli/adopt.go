@@ -32,7 +32,7 @@ func (m *Manager) Adopt(ctx context.Context, volumeGroup, name string, tags ...s
 	if _, err := owned(report, volumeGroup, name); err != nil {
 		return lvm.Report{}, fmt.Errorf("adopt: %w", err)
 	}
-	if !ready(report, volumeGroup, name) {
+	if !tagged(report, volumeGroup, name, []string{lvm.TagReady}) {
 		return lvm.Report{}, fmt.Errorf("adopt %s: it is being made: %w", path(volumeGroup, name), classify("lvchange", r))
 	}
 	return report, nil
