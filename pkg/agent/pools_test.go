@@ -187,6 +187,22 @@ func TestThinVolumes(t *testing.T) {
 	})
 }
 
+// After a reboot a pool without volumes is active again, ours or not: else nobody knows how full it is.
+func TestPoolIsActivated(t *testing.T) {
+	withPool(t, func(r *rig) {
+		r.halt()
+		r.manager.SetActive("vg0", "pool0", false)
+		r.manager.Change("vg0", func(vg *lvm.VolumeGroup) { vg.LogicalVolumes[0].Tags = nil })
+		r.start()
+		if on := r.onDisk("pool0"); on == nil || !on.Active {
+			t.Errorf("%+v, want an active pool", on)
+		}
+		r.create(thinOf("v", gi))
+		r.wait(5 * time.Second)
+		r.wantReady("v")
+	})
+}
+
 // In a pool of somebody's that does not zero, a block volume is zeroed and does not grow.
 func TestPoolThatDoesNotZero(t *testing.T) {
 	withPool(t, func(r *rig) {
