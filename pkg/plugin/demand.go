@@ -39,7 +39,7 @@ func (pl *VolumeGroupCapacity) podClaims(pod *v1.Pod) ([]capacity.Claim, error) 
 			continue
 		}
 		if err == nil {
-			claim.Source, err = pl.sourceOf(pod, pvc)
+			claim.Origin, err = pl.originOf(pod, pvc)
 		}
 		if err != nil {
 			return nil, err

@@ -70,12 +70,12 @@ func (pl *VolumeGroupCapacity) possibleNodes(claims []capacity.Claim) (*fwk.PreF
 		if claim.SelectedNode != "" {
 			limit(claim.SelectedNode)
 		}
-		if claim.Source == (capacity.Source{}) {
+		if claim.Origin == (capacity.Origin{}) {
 			continue
 		}
-		holders := pl.ledger.SourceNodes(claim.Source)
+		holders := pl.ledger.OriginNodes(claim.Origin)
 		if len(holders) == 0 {
-			return nil, fmt.Errorf("persistentvolumeclaim %q: no node is known to hold %s", claim.Name, claim.Source)
+			return nil, fmt.Errorf("persistentvolumeclaim %q: no node is known to hold %s", claim.Name, claim.Origin)
 		}
 		limit(holders...)
 	}

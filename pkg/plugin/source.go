@@ -53,16 +53,16 @@ func checkSource(pvc *v1.PersistentVolumeClaim) error {
 	return nil
 }
 
-// sourceOf is where a claim's contents are to be looked for; nowhere for a claim without any, and for a copy of another
+// originOf is where a claim's contents are to be looked for; nowhere for a claim without any, and for a copy of another
 // claim of the pod's that is not bound: that is made on the same node anyway.
 // Errors: a claim that is not there, not bound yet, or whose volume is not our driver's.
-func (pl *VolumeGroupCapacity) sourceOf(pod *v1.Pod, pvc *v1.PersistentVolumeClaim) (capacity.Source, error) {
+func (pl *VolumeGroupCapacity) originOf(pod *v1.Pod, pvc *v1.PersistentVolumeClaim) (capacity.Origin, error) {
 	ref := contents(pvc)
 	if ref == nil {
-		return capacity.Source{}, nil
+		return capacity.Origin{}, nil
 	}
 	if isSnapshot(ref) {
-		return capacity.Source{Namespace: pvc.Namespace, Snapshot: ref.Name}, nil
+		return capacity.Origin{Namespace: pvc.Namespace, Snapshot: ref.Name}, nil
 	}
 	fault := func(format string, args ...any) error {
 		return fmt.Errorf("persistentvolumeclaim %q is to be a copy of %q: %s", pvc.Name, ref.Name, fmt.Sprintf(format, args...))
@@ -70,24 +70,24 @@ func (pl *VolumeGroupCapacity) sourceOf(pod *v1.Pod, pvc *v1.PersistentVolumeCla
 	original, err := pl.claims.PersistentVolumeClaims(pvc.Namespace).Get(ref.Name)
 	switch {
 	case apierrors.IsNotFound(err):
-		return capacity.Source{}, fault("that is not found")
+		return capacity.Origin{}, fault("that is not found")
 	case err != nil:
-		return capacity.Source{}, err
+		return capacity.Origin{}, err
 	case original.Spec.VolumeName == "" && usesClaim(pod, pvc.Namespace, ref.Name):
-		return capacity.Source{}, nil
+		return capacity.Origin{}, nil
 	case original.Spec.VolumeName == "":
-		return capacity.Source{}, fault("that is not bound yet")
+		return capacity.Origin{}, fault("that is not bound yet")
 	}
 	volume, err := pl.volumes.Get(original.Spec.VolumeName)
 	switch {
 	case apierrors.IsNotFound(err):
-		return capacity.Source{}, fault("its persistentvolume %q is not found", original.Spec.VolumeName)
+		return capacity.Origin{}, fault("its persistentvolume %q is not found", original.Spec.VolumeName)
 	case err != nil:
-		return capacity.Source{}, err
+		return capacity.Origin{}, err
 	case volume.Spec.CSI == nil || volume.Spec.CSI.Driver != v1alpha1.DriverName:
-		return capacity.Source{}, fault("that is no volume of %s", v1alpha1.DriverName)
+		return capacity.Origin{}, fault("that is no volume of %s", v1alpha1.DriverName)
 	}
-	return capacity.Source{VolumeID: volume.Spec.CSI.VolumeHandle}, nil
+	return capacity.Origin{VolumeID: volume.Spec.CSI.VolumeHandle}, nil
 }
 
 // copiesClaim tells whether a claim of the pod's is to be a copy of the claim named.

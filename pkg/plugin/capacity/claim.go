@@ -16,8 +16,8 @@ type Claim struct {
 	SizeBytes   int64
 	// SelectedNode is where the API says the volume is being made; empty while no node is chosen.
 	SelectedNode string
-	// Source is what the volume is to be made from.
-	Source Source
+	// Origin is what the volume is to be made from.
+	Origin Origin
 	// ResourceVersion is the claim's when it was read.
 	ResourceVersion uint64
 

@@ -52,12 +52,12 @@ func text(object *unstructured.Unstructured, path ...string) string {
 func (l *Ledger) contentHandler() cache.ResourceEventHandler {
 	observe := func(object any) {
 		content := object.(*unstructured.Unstructured)
-		source, handle, ok := readContent(content)
+		origin, handle, ok := readContent(content)
 		if !ok {
 			l.ForgetContent(content.GetName())
 			return
 		}
-		l.ObserveContent(content.GetName(), source, handle)
+		l.ObserveContent(content.GetName(), origin, handle)
 	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    observe,
@@ -72,19 +72,19 @@ func (l *Ledger) contentHandler() cache.ResourceEventHandler {
 
 // readContent says which VolumeSnapshot a content is for and which snapshot of ours it names; ok is false while it names
 // none.
-func readContent(content *unstructured.Unstructured) (s Source, handle string, ok bool) {
+func readContent(content *unstructured.Unstructured) (s Origin, handle string, ok bool) {
 	handle = text(content, "status", "snapshotHandle")
 	if handle == "" {
 		handle = text(content, "spec", "source", "snapshotHandle")
 	}
-	s = Source{
+	s = Origin{
 		Namespace: text(content, "spec", "volumeSnapshotRef", "namespace"), Snapshot: text(content, "spec", "volumeSnapshotRef", "name"),
 	}
 	return s, handle, handle != "" && s.Snapshot != "" && text(content, "spec", "driver") == v1alpha1.DriverName
 }
 
 // ObserveContent takes in that a VolumeSnapshotContent names a snapshot as that of a VolumeSnapshot.
-func (l *Ledger) ObserveContent(name string, s Source, snapshotID string) {
+func (l *Ledger) ObserveContent(name string, s Origin, snapshotID string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if old, ok := l.contents[name]; ok && old == s && l.handles[s][name] == snapshotID {

@@ -22,11 +22,11 @@ type Ledger struct {
 	// volumes maps a volume ID to the node its LogicalVolume object names.
 	volumes map[string]string
 	// snapshots maps a VolumeSnapshot to the IDs of its LogicalVolumes.
-	snapshots map[Source][]string
+	snapshots map[Origin][]string
 	// contents are the VolumeSnapshotContents of our driver by name, handles the snapshot IDs in them by VolumeSnapshot
 	// and content.
-	contents map[string]Source
-	handles  map[Source]map[string]string
+	contents map[string]Origin
+	handles  map[Origin]map[string]string
 	// reservedOn maps a volume ID to the nodes where a reservation of it, or what an Unreserve left of one, waits for
 	// the claim's next event.
 	reservedOn map[string][]string
@@ -68,9 +68,9 @@ func New(now func() time.Time) *Ledger {
 		nodes:      map[string]*node{},
 		claims:     map[types.UID]claimRecord{},
 		volumes:    map[string]string{},
-		snapshots:  map[Source][]string{},
-		contents:   map[string]Source{},
-		handles:    map[Source]map[string]string{},
+		snapshots:  map[Origin][]string{},
+		contents:   map[string]Origin{},
+		handles:    map[Origin]map[string]string{},
 		reservedOn: map[string][]string{},
 		timed:      map[string]struct{}{},
 		waiters:    map[types.UID]*waiter{},

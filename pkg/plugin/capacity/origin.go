@@ -9,35 +9,35 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm"
 )
 
-// Source is what a claim's volume is to be made from, on the node where that is; the zero value is nothing.
-type Source struct {
+// Origin is what a claim's volume is to be made from, on the node where that is; the zero value is nothing.
+type Origin struct {
 	// Namespace and Snapshot name a VolumeSnapshot.
 	Namespace, Snapshot string
 	// VolumeID is a volume that is to be copied.
 	VolumeID string
 }
 
-func (s Source) String() string {
+func (s Origin) String() string {
 	if s.VolumeID != "" {
 		return fmt.Sprintf("volume %q", s.VolumeID)
 	}
 	return fmt.Sprintf("volumesnapshot %q", s.Snapshot)
 }
 
-// SourceNodes are the nodes that hold a source; none while none is known to. A VolumeSnapshot is found by the name that
+// OriginNodes are the nodes that hold an origin; none while none is known to. A VolumeSnapshot is found by the name that
 // its LogicalVolume was made for, as soon as that is ordered, and by what VolumeSnapshotContents say, which is all there
 // is of a snapshot that was given another name. Of one that was deleted and made again there may be two for a while: the
 // controller has a claim that came to the wrong node placed again.
-func (l *Ledger) SourceNodes(s Source) []string {
+func (l *Ledger) OriginNodes(s Origin) []string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.sourceNodes(s)
+	return l.originNodes(s)
 }
 
-// sourceNodes is SourceNodes; the caller holds mu.
-func (l *Ledger) sourceNodes(s Source) []string {
+// originNodes is OriginNodes; the caller holds mu.
+func (l *Ledger) originNodes(s Origin) []string {
 	var nodes []string
-	for _, id := range l.sourceIDs(s) {
+	for _, id := range l.originIDs(s) {
 		nodeName, ok := l.volumes[id]
 		if !ok {
 			continue
@@ -51,20 +51,20 @@ func (l *Ledger) sourceNodes(s Source) []string {
 	return nodes
 }
 
-// sourceIDs are the LogicalVolumes that a source may be. Caller holds mu.
-func (l *Ledger) sourceIDs(s Source) []string {
+// originIDs are the LogicalVolumes that an origin may be. Caller holds mu.
+func (l *Ledger) originIDs(s Origin) []string {
 	if s.VolumeID != "" {
 		return []string{s.VolumeID}
 	}
 	return slices.AppendSeq(slices.Clone(l.snapshots[s]), maps.Values(l.handles[s]))
 }
 
-// noteSource enters the LogicalVolume of a snapshot under the VolumeSnapshot's name, and lets waiting pods look at the
+// noteOrigin enters the LogicalVolume of a snapshot under the VolumeSnapshot's name, and lets waiting pods look at the
 // node of a new object that they are to be made from. Caller holds mu for writing.
-func (l *Ledger) noteSource(object *v1alpha1.LogicalVolume) {
-	source := sourceOf(object)
-	if source.VolumeID == "" && !slices.Contains(l.snapshots[source], object.Name) {
-		l.snapshots[source] = append(l.snapshots[source], object.Name)
+func (l *Ledger) noteOrigin(object *v1alpha1.LogicalVolume) {
+	origin := originOf(object)
+	if origin.VolumeID == "" && !slices.Contains(l.snapshots[origin], object.Name) {
+		l.snapshots[origin] = append(l.snapshots[origin], object.Name)
 	}
 	if l.sought(object.Name) {
 		l.improve(object.Spec.NodeName)
@@ -78,7 +78,7 @@ func (l *Ledger) sought(id string) bool {
 	}
 	for _, w := range l.waiters {
 		for i := range w.demand.Claims {
-			if s := w.demand.Claims[i].Source; s != (Source{}) && slices.Contains(l.sourceIDs(s), id) {
+			if s := w.demand.Claims[i].Origin; s != (Origin{}) && slices.Contains(l.originIDs(s), id) {
 				return true
 			}
 		}
@@ -86,37 +86,37 @@ func (l *Ledger) sought(id string) bool {
 	return false
 }
 
-// dropSource takes a LogicalVolume out again. Caller holds mu for writing.
-func (l *Ledger) dropSource(id string, v *volume) {
+// dropOrigin takes a LogicalVolume out again. Caller holds mu for writing.
+func (l *Ledger) dropOrigin(id string, v *volume) {
 	if v == nil || !v.snapshot {
 		return
 	}
-	left := slices.DeleteFunc(l.snapshots[v.source], func(other string) bool { return other == id })
+	left := slices.DeleteFunc(l.snapshots[v.origin], func(other string) bool { return other == id })
 	if len(left) == 0 {
-		delete(l.snapshots, v.source)
+		delete(l.snapshots, v.origin)
 	} else {
-		l.snapshots[v.source] = left
+		l.snapshots[v.origin] = left
 	}
 }
 
-// sourceOf is the name under which a LogicalVolume is looked for.
-func sourceOf(object *v1alpha1.LogicalVolume) Source {
+// originOf is the name under which a LogicalVolume is looked for.
+func originOf(object *v1alpha1.LogicalVolume) Origin {
 	if object.IsSnapshot() {
-		return Source{Namespace: object.Spec.ClaimRef.Namespace, Snapshot: object.Spec.ClaimRef.Name}
+		return Origin{Namespace: object.Spec.ClaimRef.Namespace, Snapshot: object.Spec.ClaimRef.Name}
 	}
-	return Source{VolumeID: object.Name}
+	return Origin{VolumeID: object.Name}
 }
 
-// hasSource tells whether one of the claims is to be made from anything.
-func (d *Demand) hasSource() bool {
-	return slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Source != Source{} })
+// hasOrigin tells whether one of the claims is to be made from anything.
+func (d *Demand) hasOrigin() bool {
+	return slices.ContainsFunc(d.Claims, func(c Claim) bool { return c.Origin != Origin{} })
 }
 
 // hold is what copying another volume takes, until it is copied, besides the new one: outside a thin pool what changes in it
 // meanwhile is kept. The agent fits both together.
 func (n *node) hold(claim *Claim) (*volumeGroup, lvm.Request, bool) {
-	p := n.promises[claim.Source.VolumeID]
-	if claim.Source.VolumeID == "" || p == nil || p.volume == nil {
+	p := n.promises[claim.Origin.VolumeID]
+	if claim.Origin.VolumeID == "" || p == nil || p.volume == nil {
 		return nil, lvm.Request{}, false
 	}
 	v := p.volume
@@ -128,7 +128,7 @@ func (n *node) hold(claim *Claim) (*volumeGroup, lvm.Request, bool) {
 	return group, lvm.Request{SizeBytes: size, Layout: lvm.Layout{Type: lvm.LayoutLinear}}, true
 }
 
-// mayGo tells whether every claim's selected-node, where it has one, and the node of its source is this node. Caller
+// mayGo tells whether every claim's selected-node, where it has one, and the node of its origin is this node. Caller
 // holds mu.
 func (l *Ledger) mayGo(d *Demand, nodeName string) bool {
 	for i := range d.Claims {
@@ -136,7 +136,7 @@ func (l *Ledger) mayGo(d *Demand, nodeName string) bool {
 		if claim.SelectedNode != "" && claim.SelectedNode != nodeName {
 			return false
 		}
-		if (claim.Source != Source{}) && !slices.Contains(l.sourceNodes(claim.Source), nodeName) {
+		if (claim.Origin != Origin{}) && !slices.Contains(l.originNodes(claim.Origin), nodeName) {
 			return false
 		}
 	}

@@ -28,14 +28,14 @@ func snapshotOf(id, name, node, class string, size int64, phase v1alpha1.VolumeP
 	return lv
 }
 
-func TestSourceNodes(t *testing.T) {
+func TestOriginNodes(t *testing.T) {
 	f := newFixture(t)
 	f.report("a", group("vg-ssd", 1, 10))
 	f.report("b", group("vg-ssd", 1, 10))
-	before := Source{Namespace: "ns", Snapshot: "before"}
-	want := func(s Source, why string, nodes ...string) {
+	before := Origin{Namespace: "ns", Snapshot: "before"}
+	want := func(s Origin, why string, nodes ...string) {
 		t.Helper()
-		got := f.SourceNodes(s)
+		got := f.OriginNodes(s)
 		if len(got) != len(nodes) {
 			t.Errorf("%s: on %v, want %v", why, got, nodes)
 			return
@@ -50,8 +50,8 @@ func TestSourceNodes(t *testing.T) {
 	first := snapshotOf("snap-1", "before", "a", "ssd", 1, v1alpha1.PhasePending)
 	f.ObserveVolume(first)
 	want(before, "ordered", "a")
-	want(Source{Namespace: "other", Snapshot: "before"}, "of another namespace")
-	want(Source{VolumeID: "snap-1"}, "a snapshot is no volume")
+	want(Origin{Namespace: "other", Snapshot: "before"}, "of another namespace")
+	want(Origin{VolumeID: "snap-1"}, "a snapshot is no volume")
 
 	// The VolumeSnapshot is deleted and made again of a volume elsewhere.
 	f.ObserveVolume(snapshotOf("snap-2", "before", "b", "ssd", 1, v1alpha1.PhaseReady))
@@ -70,9 +70,9 @@ func TestSourceNodes(t *testing.T) {
 
 	volume := volumeOf(claim("c", 1), "b", v1alpha1.PhaseReady, 1)
 	f.ObserveVolume(volume)
-	want(Source{VolumeID: volume.Name}, "a volume", "b")
+	want(Origin{VolumeID: volume.Name}, "a volume", "b")
 	f.ForgetVolume(volume, false)
-	want(Source{VolumeID: volume.Name}, "its object is gone")
+	want(Origin{VolumeID: volume.Name}, "its object is gone")
 }
 
 // A snapshot takes what changes may come to from anywhere in the volume group, whatever the layout of its class; in a
@@ -137,13 +137,13 @@ func TestSnapshotLayouts(t *testing.T) {
 }
 
 // A pod whose snapshot is not known is woken when it is, and by no other node's free bytes.
-func TestWakingForASource(t *testing.T) {
+func TestWakingForAnOrigin(t *testing.T) {
 	f, q := newFixture(t), newTestQueue()
 	f.report("a", group("vg-ssd", 1, 10))
 	f.report("b", group("vg-ssd", 1, 1))
 	f.rounds(q, 2)
 	c := claim("c", 5)
-	c.Source = Source{Namespace: "ns", Snapshot: "before"}
+	c.Origin = Origin{Namespace: "ns", Snapshot: "before"}
 	q.busy = true
 	pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "restored", UID: "restored"}}
 	f.Await(pod, demand(c), q, nil)
@@ -183,9 +183,9 @@ func TestContents(t *testing.T) {
 	f.report("a", group("vg-ssd", 1, 10))
 	f.ObserveVolume(snapshotOf("snap-1", "before", "a", "ssd", 1, v1alpha1.PhaseReady))
 	f.rounds(q, 2)
-	imported := Source{Namespace: "ns", Snapshot: "imported"}
+	imported := Origin{Namespace: "ns", Snapshot: "imported"}
 	c := claim("c", 5)
-	c.Source = imported
+	c.Origin = imported
 	q.busy = true
 	f.Await(&v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "restored", UID: "restored"}}, demand(c), q, nil)
 	handler := f.contentHandler()
@@ -202,17 +202,17 @@ func TestContents(t *testing.T) {
 	}
 	add(content("foreign", "other.example.com", "imported", "snap-1"))
 	add(content("unmade", v1alpha1.DriverName, "imported", ""))
-	if nodes, woken := f.SourceNodes(imported), f.rounds(q, 2); len(nodes) != 0 || woken != "" {
+	if nodes, woken := f.OriginNodes(imported), f.rounds(q, 2); len(nodes) != 0 || woken != "" {
 		t.Errorf("on %v, woken %q, by contents that name no snapshot of ours", nodes, woken)
 	}
 	static := content("static", v1alpha1.DriverName, "imported", "")
 	_ = unstructured.SetNestedMap(static.Object, map[string]any{"snapshotHandle": "snap-1"}, "spec", "source")
 	add(static)
-	if nodes, woken := f.SourceNodes(imported), f.rounds(q, 2); len(nodes) != 1 || nodes[0] != "a" || woken != "restored" {
+	if nodes, woken := f.OriginNodes(imported), f.rounds(q, 2); len(nodes) != 1 || nodes[0] != "a" || woken != "restored" {
 		t.Errorf("on %v, woken %q, want a and the pod", nodes, woken)
 	}
 	handler.OnDelete(static)
-	if nodes := f.SourceNodes(imported); len(nodes) != 0 || len(f.contents) != 0 || len(f.handles) != 0 {
+	if nodes := f.OriginNodes(imported); len(nodes) != 0 || len(f.contents) != 0 || len(f.handles) != 0 {
 		t.Errorf("on %v after the content is gone; left %v, %v", nodes, f.contents, f.handles)
 	}
 }
@@ -222,21 +222,21 @@ func TestCopyTakesMore(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		size int64
-		from Source
+		from Origin
 		want Reason
 	}{
-		{"not a copy", 10, Source{}, Fits},
-		{"exact", 9, Source{VolumeID: "pvc-original"}, Fits},
-		{"one too many", 10, Source{VolumeID: "pvc-original"}, TooFewBytes},
-		{"of a snapshot", 10, Source{Namespace: "ns", Snapshot: "before"}, Fits},
-		{"of a volume elsewhere", 10, Source{VolumeID: "pvc-other"}, Fits},
+		{"not a copy", 10, Origin{}, Fits},
+		{"exact", 9, Origin{VolumeID: "pvc-original"}, Fits},
+		{"one too many", 10, Origin{VolumeID: "pvc-original"}, TooFewBytes},
+		{"of a snapshot", 10, Origin{Namespace: "ns", Snapshot: "before"}, Fits},
+		{"of a volume elsewhere", 10, Origin{VolumeID: "pvc-other"}, Fits},
 	} {
 		f := newFixture(t)
 		f.ObserveVolume(volumeOf(claim("original", 5), "a", v1alpha1.PhaseReady, 1))
 		f.ObserveVolume(volumeOf(claim("other", 5), "b", v1alpha1.PhaseReady, 1))
 		f.report("a", group("vg-ssd", 1, 10))
 		c := claim("c", test.size)
-		c.Source = test.from
+		c.Origin = test.from
 		if verdict := f.Evaluate("a", demand(c)); verdict.Reason != test.want {
 			t.Errorf("%s: %v, want %v", test.name, verdict, test.want)
 		}

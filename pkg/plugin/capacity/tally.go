@@ -46,7 +46,7 @@ func (l *Ledger) tallyUp(nodeName string, demand *Demand, t *tally) (fits, ok bo
 	}
 	for i := range demand.Claims {
 		claim := &demand.Claims[i]
-		if claim.Source.VolumeID != "" {
+		if claim.Origin.VolumeID != "" {
 			// See hold.
 			return false, false
 		}

@@ -12,9 +12,9 @@ import (
 type volume struct {
 	uid               types.UID
 	node, deviceClass string
-	// snapshot: it is one, and source is the VolumeSnapshot.
+	// snapshot: it is one, and origin is the VolumeSnapshot.
 	snapshot       bool
-	source         Source
+	origin         Origin
 	sizeBytes      int64
 	allocatedBytes int64
 	group          v1alpha1.VolumeGroupReference
@@ -39,7 +39,7 @@ func newVolume(object *v1alpha1.LogicalVolume, now time.Time) *volume {
 		growthRefused: object.GrowthRefused(),
 	}
 	if object.IsSnapshot() {
-		v.snapshot, v.source = true, sourceOf(object)
+		v.snapshot, v.origin = true, originOf(object)
 	}
 	if object.Status.Phase == v1alpha1.PhaseReady {
 		v.sizedAt = instantOf(now)
@@ -74,8 +74,8 @@ func (l *Ledger) ObserveVolume(object *v1alpha1.LogicalVolume) {
 	if old != nil && old.uid == v.uid {
 		l.inherit(n, id, p, v)
 	} else {
-		l.dropSource(id, old)
-		l.noteSource(object)
+		l.dropOrigin(id, old)
+		l.noteOrigin(object)
 	}
 	if v.failed && (old == nil || old.uid != v.uid || !old.failed) {
 		l.refuse(object)
@@ -142,7 +142,7 @@ func (l *Ledger) dropVolume(id, nodeName string, certain bool) {
 	p := l.node(nodeName).promise(id)
 	v := p.volume
 	p.volume = nil
-	l.dropSource(id, v)
+	l.dropOrigin(id, v)
 	if v != nil && !v.failed && !(certain && v.endsWithObject()) {
 		p.vanished, p.vanishedAt = v, instantOf(l.now())
 	}

@@ -50,7 +50,7 @@ func (l *Ledger) Await(pod *v1.Pod, demand Demand, activator Activator, findings
 		l.endWaiting(pod.UID)
 	}
 	l.waiters[pod.UID] = w
-	l.seekers += toInt(demand.hasSource())
+	l.seekers += toInt(demand.hasOrigin())
 	if l.leastStale == 0 || demand.StaleAfter < l.leastStale {
 		l.leastStale = demand.StaleAfter
 	}
@@ -72,7 +72,7 @@ func (l *Ledger) ForgetPod(uid types.UID) {
 // endWaiting drops a waiter, if there is one of that UID. Caller holds mu for writing.
 func (l *Ledger) endWaiting(uid types.UID) {
 	if w := l.waiters[uid]; w != nil {
-		l.seekers -= toInt(w.demand.hasSource())
+		l.seekers -= toInt(w.demand.hasOrigin())
 		delete(l.waiters, uid)
 	}
 }
