@@ -54,6 +54,7 @@ func TestLimits(t *testing.T) {
 	inBubble(t, func(r *rig) {
 		c := &cgroups{}
 		r.limit = c.apply
+		r.writeConfig(clearAndEncrypted)
 		r.start()
 		r.create(order("v"))
 		r.create(encryptedOrder("w", "xfs"))

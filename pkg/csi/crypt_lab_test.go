@@ -47,7 +47,9 @@ func (h cryptHost) FormatEncrypted(ctx context.Context, volumeID, device string,
 }
 
 func run(ctx context.Context, command string, arguments ...string) error {
-	if output, err := exec.CommandContext(ctx, command, arguments...).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(ctx, command, arguments...)
+	cmd.Env = append(os.Environ(), "DM_DISABLE_UDEV=1")
+	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", command, err, output)
 	}
 	return nil
@@ -55,7 +57,7 @@ func run(ctx context.Context, command string, arguments ...string) error {
 
 func newRealCryptHost(t *testing.T, disk, fsType string) *host {
 	t.Helper()
-	must(t, run(t.Context(), "dmsetup", "create", "--noudevsync", linearName, "--table", linear(disk, smallBytes)))
+	must(t, run(t.Context(), "dmsetup", "create", linearName, "--table", linear(disk, smallBytes)))
 	h := newRealHost(t, luks.Path(linearName), fsType)
 	h.volumes["v-1"] = StageInfo{DevicePath: luks.Path(linearName), FSType: fsType, Encrypted: true}
 	h.Node.volumes = cryptHost{h}
@@ -81,7 +83,7 @@ func (h *host) stageReal(ctx context.Context, fsType, key string) error {
 
 func testHostCrypt(t *testing.T, disk, fsType string) {
 	ctx, h := quiet(t), newRealCryptHost(t, disk, fsType)
-	defer func() { must(t, run(context.Background(), "dmsetup", "remove", "--noudevsync", "--retry", linearName)) }()
+	defer func() { must(t, run(context.Background(), "dmsetup", "remove", "--retry", linearName)) }()
 	wantCode(t, h.stageReal(ctx, fsType, ""), codes.InvalidArgument, "passphrase")
 	for range 3 {
 		must(t, h.stageReal(ctx, fsType, passphrase))
@@ -96,7 +98,7 @@ func testHostCrypt(t *testing.T, disk, fsType string) {
 
 	before := h.totalBytes(ctx, t)
 	must(t, run(ctx, "dmsetup", "reload", linearName, "--table", linear(disk, largeBytes)))
-	must(t, run(ctx, "dmsetup", "resume", "--noudevsync", linearName))
+	must(t, run(ctx, "dmsetup", "resume", linearName))
 	_, err = h.NodeExpandVolume(ctx, &csi.NodeExpandVolumeRequest{
 		VolumeId: "v-1", VolumePath: h.target, CapacityRange: &csi.CapacityRange{RequiredBytes: largeBytes - 16*mib},
 	})
@@ -135,13 +137,13 @@ func testHostCryptLost(t *testing.T, disk string) {
 	_, err := h.NodePublishVolume(ctx, h.publishRequest("v-1", mountCapability("xfs")))
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(h.stage, "file"), make([]byte, mib), 0o600))
-	must(t, run(ctx, "dmsetup", "wipe_table", "--noudevsync", linearName))
+	must(t, run(ctx, "dmsetup", "wipe_table", linearName))
 	began := time.Now()
 	must(t, h.unstageReal(ctx))
 	if took := time.Since(began); took > 2*unmountPatience {
 		t.Errorf("it took %s", took)
 	}
-	must(t, run(ctx, "dmsetup", "remove", "--noudevsync", "--retry", linearName))
+	must(t, run(ctx, "dmsetup", "remove", "--retry", linearName))
 	if output, err := exec.CommandContext(ctx, "dmsetup", "ls").CombinedOutput(); err != nil || strings.Contains(string(output), "berth") {
 		t.Errorf("devices left: %s, error %v", output, err)
 	}
