@@ -100,13 +100,14 @@ func extendPoolArguments(request lvm.PoolRequest, pool lvm.ThinPool, common []st
 func snapshotArguments(request lvm.SnapshotRequest, common []string) []string {
 	arguments := append([]string{"lvcreate"}, common...)
 	arguments = append(arguments, "--yes", "--snapshot")
+	on := request.PhysicalVolumes
 	if request.SizeBytes > 0 {
 		arguments = append(arguments, "--size", bytesArgument(request.SizeBytes))
-	} else {
-		arguments = append(arguments, "--setactivationskip", "n")
+	} else { // LVM takes no physical volumes with these
+		arguments, on = append(arguments, "--setactivationskip", "n"), nil
 	}
 	arguments = append(withTags(arguments, request.Tags), "--name", request.Name, path(request.VolumeGroup, request.Origin))
-	return append(arguments, request.PhysicalVolumes...)
+	return append(arguments, on...)
 }
 
 func extendArguments(request lvm.ExtendRequest, common []string) []string {

@@ -13,9 +13,9 @@ func TestArguments(t *testing.T) {
 			Tags: []string{"berth.dev/fs=xfs"}, PhysicalVolumes: on}, nil)
 	}
 	pool := lvm.PoolRequest{VolumeGroup: "vg0", Name: "pool", SizeBytes: 64 * mib, MetadataSizeBytes: 8 * mib, PhysicalVolumes: []string{"/dev/a"}}
-	snapshot := lvm.SnapshotRequest{VolumeGroup: "vg0", Name: "s", Origin: "a", Tags: []string{lvm.TagSnapshot}}
+	snapshot := lvm.SnapshotRequest{VolumeGroup: "vg0", Name: "s", Origin: "a", Tags: []string{lvm.TagSnapshot}, PhysicalVolumes: []string{"/dev/a"}}
 	thick := snapshot
-	thick.SizeBytes, thick.PhysicalVolumes = 4*mib, []string{"/dev/a"}
+	thick.SizeBytes = 4 * mib
 	const made = " --size 8388608b --addtag berth.dev --addtag berth.dev/fs=xfs --name a vg0 /dev/a /dev/b"
 	for _, c := range []struct {
 		name string

@@ -28,6 +28,7 @@ var texts = []struct {
 	{"Free space in pool", lvm.ErrNoSpace},                         // is above threshold
 	{"Volume too large", lvm.ErrInvalidSize},
 	{"already exists in volume group", lvm.ErrExists},
+	{"already exists in Volume group", lvm.ErrExists}, // of a thin pool
 	{"contains a filesystem in use", lvm.ErrInUse},
 	{" in use.", lvm.ErrInUse},
 	{"is used by another device", lvm.ErrInUse},

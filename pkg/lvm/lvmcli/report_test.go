@@ -255,6 +255,7 @@ func TestClassify(t *testing.T) {
 		{"physical volume of another group", "  Physical Volume \"/dev/ubdc\" not found in Volume Group \"vg0\".\n", lvm.ErrNoSpace},
 		{"too large", "  Volume too large (8.00 EiB) for extent size 4.00 MiB. Upper limit is less than <16.00 PiB.\n", lvm.ErrInvalidSize},
 		{"name taken", "  Logical Volume \"pvc-1\" already exists in volume group \"vg0\"\n", lvm.ErrExists},
+		{"pool's name taken", "  Logical volume pool already exists in Volume group vg0.\n", lvm.ErrExists},
 		{"no volume group", "  Volume group \"nosuch\" not found\n  Cannot process volume group nosuch\n", lvm.ErrNotFound},
 		{"no volume", "  Failed to find logical volume \"vg0/nosuch\"\n", lvm.ErrNotFound},
 		{"no volume to extend", "  Logical volume nosuch not found in volume group vg0.\n", lvm.ErrNotFound},
