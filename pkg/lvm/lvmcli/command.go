@@ -64,13 +64,19 @@ func withTags(arguments, tags []string) []string {
 	return arguments
 }
 
-func poolArguments(request lvm.PoolRequest, common []string) []string {
-	whenFull := "n"
+// whenFull configures what a new pool does. lvcreate --errorwhenfull is documented, and refused as "unsupported with thin
+// pools".
+func whenFull(request lvm.PoolRequest) string {
 	if request.ErrorWhenFull {
-		whenFull = "y"
+		return " activation/error_when_full=1"
 	}
+	return " activation/error_when_full=0"
+}
+
+// poolArguments expect whenFull in the configuration.
+func poolArguments(request lvm.PoolRequest, common []string) []string {
 	arguments := append([]string{"lvcreate"}, common...)
-	arguments = append(arguments, "--yes", "--type", "thin-pool", "--zero", "y", "--discards", "passdown", "--errorwhenfull", whenFull,
+	arguments = append(arguments, "--yes", "--type", "thin-pool", "--zero", "y", "--discards", "passdown",
 		"--size", bytesArgument(request.SizeBytes), "--poolmetadatasize", bytesArgument(request.MetadataSizeBytes),
 		"--poolmetadataspare", "y")
 	arguments = append(withTags(arguments, nil), "--name", request.Name, request.VolumeGroup)

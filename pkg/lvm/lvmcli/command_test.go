@@ -27,7 +27,7 @@ func TestArguments(t *testing.T) {
 		{"raid1", create(lvm.Layout{Type: lvm.LayoutRAID1, Mirrors: 2}, "/dev/a", "/dev/b"), "lvcreate --yes --type raid1 --mirrors 1 --wipesignatures y --zero y" + made},
 		{"raid10", create(lvm.Layout{Type: lvm.LayoutRAID10, Stripes: 3, Mirrors: 2}, "/dev/a", "/dev/b"), "lvcreate --yes --type raid10 --stripes 3 --mirrors 1 --wipesignatures y --zero y" + made},
 		{"thin", create(lvm.Layout{Type: lvm.LayoutThin, ThinPool: "pool"}), "lvcreate --yes --type thin --wipesignatures n --virtualsize 8388608b --thinpool vg0/pool --addtag berth.dev --addtag berth.dev/fs=xfs --name a"},
-		{"pool", poolArguments(pool, nil), "lvcreate --yes --type thin-pool --zero y --discards passdown --errorwhenfull n --size 67108864b --poolmetadatasize 8388608b --poolmetadataspare y --addtag berth.dev --name pool vg0 /dev/a"},
+		{"pool", poolArguments(pool, nil), "lvcreate --yes --type thin-pool --zero y --discards passdown --size 67108864b --poolmetadatasize 8388608b --poolmetadataspare y --addtag berth.dev --name pool vg0 /dev/a"},
 		{"pool's data", extendPoolArguments(pool, lvm.ThinPool{SizeBytes: 32 * mib, MetadataSizeBytes: 8 * mib}, nil), "lvextend --yes --size 67108864b vg0/pool /dev/a"},
 		{"pool's metadata", extendPoolArguments(pool, lvm.ThinPool{SizeBytes: 64 * mib, MetadataSizeBytes: 4 * mib}, nil), "lvextend --yes --poolmetadatasize 8388608b vg0/pool /dev/a"},
 		{"thin snapshot", snapshotArguments(snapshot, nil), "lvcreate --yes --snapshot --setactivationskip n --addtag berth.dev --addtag berth.dev/snapshot --name s vg0/a"},

@@ -55,7 +55,7 @@ func (m *Manager) CreatePool(ctx context.Context, request lvm.PoolRequest) error
 		return fmt.Errorf("create thin pool %s: %w", path(request.VolumeGroup, request.Name), err)
 	}
 	return m.changeScoped(ctx, request.VolumeGroup, request.Name, func(scope []string) []string {
-		return poolArguments(request, m.common(scope))
+		return poolArguments(request, append([]string{"--config", m.options.Config + whenFull(request)}, scope...))
 	})
 }
 

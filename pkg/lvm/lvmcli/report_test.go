@@ -30,18 +30,19 @@ func TestParseReport(t *testing.T) {
 	for _, lv := range ssd.LogicalVolumes {
 		names = append(names, lv.Name)
 	}
-	// Mirror legs, pool data and pool metadata are there and not visible.
-	if want := []string{"mir", "pool", "pvc-1", "pvc-2", "snap", "thin"}; !slices.Equal(names, want) {
+	// RAID legs, pool data and pool metadata are there and not visible.
+	if want := []string{"mir", "par", "pool", "pvc-1", "pvc-2", "snap", "str", "thin", "thinsnap"}; !slices.Equal(names, want) {
 		t.Errorf("logical volumes %v, want %v", names, want)
 	}
 	open, _ := ssd.LogicalVolume("pvc-1")
 	want := lvm.LogicalVolume{
 		Name:      "pvc-1",
-		UUID:      "bTIp36-XvjE-8GA4-5Of6-aa3w-q0ue-sm97Ye",
-		SizeBytes: 1 << 30,
+		UUID:      "eK184o-fZIc-8uH0-DMnd-VZIq-blCg-E71XnV",
+		SizeBytes: 64 * mib,
 		Tags:      []string{"berth.dev", "berth.dev/claim=default/data-db-0", "berth.dev/ready"},
 		Active:    true,
 		Open:      true,
+		Type:      lvm.LayoutLinear,
 	}
 	if !reflect.DeepEqual(open, want) {
 		t.Errorf("volume %+v, want %+v", open, want)
@@ -52,21 +53,72 @@ func TestParseReport(t *testing.T) {
 	ssd.LogicalVolumes = nil
 	if want := (lvm.VolumeGroup{
 		Name:              "vg-ssd",
-		UUID:              "IuVz26-MSRo-HbbN-oeJ4-TK6x-gtue-QzJkjm",
-		Seqno:             11,
+		UUID:              "KTeCKW-hoqS-ryu7-MR6U-Jv7y-bPem-Tiw77k",
+		Seqno:             17,
 		ExtentSizeBytes:   4 << 20,
-		SizeBytes:         8581545984,
-		FreeBytes:         7071596544, // 2994733056 + 4076863488
-		MetadataFreeBytes: 516608,
+		SizeBytes:         658505728,
+		FreeBytes:         394264576, // 67108864 + 222298112 + 104857600
+		MetadataFreeBytes: 513024,
 		PhysicalVolumes: []lvm.PhysicalVolume{
-			{Name: "/dev/ubda", UUID: "c9mh1i-0qrM-IwCy-av1H-uiPc-ige3-jZ14E0", SizeBytes: 4290772992, FreeBytes: 2994733056, Allocatable: true},
-			{Name: "/dev/ubdb", UUID: "4rwkPP-ZIjz-2u1c-3YJe-R8Qj-75V3-QovMFK", SizeBytes: 4290772992, FreeBytes: 4076863488, Allocatable: true},
+			{Name: "/dev/ubdc", UUID: "DAC79X-njgL-DUvE-luCe-UOc0-44I3-uPbSsw", SizeBytes: 264241152, FreeBytes: 67108864, Allocatable: true},
+			{Name: "/dev/ubdd", UUID: "hprpk5-W5Jm-bRTJ-RPNX-Ddpk-zLuG-3mQcRa", SizeBytes: 264241152, FreeBytes: 222298112, Allocatable: true},
+			{Name: "/dev/ubde", UUID: "u3Q2pg-wxHu-npJk-VdLG-HT8C-46Bz-iqmh26", SizeBytes: 130023424, FreeBytes: 104857600, Allocatable: true},
 		},
+		// 12.50 % and 10.94 %, which is rounded: it was 10.9375 %.
+		ThinPools: []lvm.ThinPool{{Name: "pool", SizeBytes: 64 * mib, DataUsedBytes: 8 * mib, MetadataSizeBytes: 4 * mib,
+			MetadataUsedBytes: 458857, VirtualBytes: 200 * mib, Zeroes: true}},
 	}); !reflect.DeepEqual(ssd, want) {
 		t.Errorf("volume group %+v, want %+v", ssd, want)
 	}
-	if hdd := report.VolumeGroups["vg-hdd"]; len(hdd.PhysicalVolumes) != 1 || len(hdd.LogicalVolumes) != 0 || hdd.SizeBytes != 2143289344 {
+	if hdd := report.VolumeGroups["vg-hdd"]; len(hdd.PhysicalVolumes) != 1 || len(hdd.LogicalVolumes) != 0 || hdd.SizeBytes != 130023424 {
 		t.Errorf("volume group %+v, want one physical volume of its own and nothing on it", hdd)
+	}
+}
+
+func TestParseReportOfLayouts(t *testing.T) {
+	report, err := parseReport(recorded(t, "two-groups-2.03.16.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	vg := report.VolumeGroups["vg-ssd"]
+	const c, d, e = "/dev/ubdc", "/dev/ubdd", "/dev/ubde"
+	for _, want := range []lvm.LogicalVolume{
+		{Name: "mir", Type: lvm.LayoutRAID1, Legs: [][]string{{c}, {d}}},
+		{Name: "par", Type: lvm.LayoutRAID5, Legs: [][]string{{c}, {d}, {e}}},
+		{Name: "str", Type: lvm.LayoutStriped, Legs: [][]string{{d}, {e}}},
+		{Name: "pool", Type: lvm.TypeThinPool},
+		{Name: "thin", Type: lvm.LayoutThin, ThinPool: "pool"},
+		{Name: "thinsnap", Type: lvm.LayoutThin, ThinPool: "pool", Origin: "thin"},
+		{Name: "snap", Type: lvm.LayoutLinear, Origin: "pvc-1"},
+	} {
+		got, _ := vg.LogicalVolume(want.Name)
+		got = lvm.LogicalVolume{Name: got.Name, Type: got.Type, Legs: got.Legs, ThinPool: got.ThinPool, Origin: got.Origin, Invalid: got.Invalid, Health: got.Health}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("volume %+v, want %+v", got, want)
+		}
+	}
+}
+
+func TestPercentOf(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		bytes int64
+		want  int64
+		bad   bool
+	}{
+		{text: "0.00", bytes: 4 * mib},
+		{text: "100.00", bytes: 4 * mib, want: 4 * mib},
+		{text: "0.01", bytes: 4 * mib, want: 420}, // 419.4
+		{text: "33.33", bytes: 1 << 60, want: 384268737485462098},
+		{text: "", bytes: 7, want: 7}, // not active
+		{text: "100.01", bytes: 7, want: 7, bad: true},
+		{text: "-1", bytes: 7, want: 7, bad: true},
+		{text: "x", bytes: 7, want: 7, bad: true},
+	} {
+		r := &row{values: map[string]string{"data_percent": c.text}}
+		if got := r.percentOf("data_percent", c.bytes); got != c.want || (r.err != nil) != c.bad {
+			t.Errorf("%q of %d: %d (%v), want %d", c.text, c.bytes, got, r.err, c.want)
+		}
 	}
 }
 
@@ -76,13 +128,13 @@ func TestParseReportOfUnusable(t *testing.T) {
 		t.Fatal(err)
 	}
 	vg := report.VolumeGroups["vg-ssd"]
-	lost := vg.PhysicalVolumes[1]
-	if vg.MissingPhysicalVolumes != 1 || !lost.Missing || lost.Name != "[unknown] 4rwkPP-ZIjz-2u1c-3YJe-R8Qj-75V3-QovMFK" {
-		t.Errorf("volume group %+v, want its second physical volume missing", vg)
+	lost := vg.PhysicalVolumes[2]
+	if vg.MissingPhysicalVolumes != 1 || !lost.Missing || lost.Name != "[unknown] hprpk5-W5Jm-bRTJ-RPNX-Ddpk-zLuG-3mQcRa" {
+		t.Errorf("volume group %+v, want one physical volume missing", vg)
 	}
-	// Only what lies on the device that is there: 2994733056.
-	if space := vg.Space(0); space.FreeBytes() != 2994733056 {
-		t.Errorf("%d bytes free, want those of the device that is there", space.FreeBytes())
+	// Only what lies on the devices that are there: 67108864 + 104857600.
+	if space := vg.Space(0); space.FreeBytes() != 171966464 {
+		t.Errorf("%d bytes free, want those of the devices that are there", space.FreeBytes())
 	}
 	report, err = parseReport(recorded(t, "exported-2.03.16.txt"))
 	if err != nil {
