@@ -120,11 +120,13 @@ type copyProgress struct {
 func (p *copyProgress) begin(ctx context.Context) (resumed bool, err error) {
 	p.logged = time.Now()
 	written, _, err := p.v.changeStatus(ctx, p.object, func(status *v1alpha1.LogicalVolumeStatus, _ int64) {
+		// Of one that goes on nothing is written before it has come further: each write wakes the worker, whose pause
+		// after a failure would be none.
 		if resumed = status.CopiedFrom == p.pair; !resumed {
 			status.CopiedFrom, status.CopiedBytes = p.pair, 0
+			p.show(status, 0)
 		}
 		p.copied = min(status.CopiedBytes, p.bytes)
-		p.show(status, p.copied)
 	})
 	if err == nil {
 		p.object = written
@@ -136,7 +138,7 @@ func (p *copyProgress) begin(ctx context.Context) (resumed bool, err error) {
 func (p *copyProgress) note(ctx context.Context, copied int64) {
 	logger := klog.FromContext(ctx)
 	written, _, err := p.v.changeStatus(ctx, p.object, func(status *v1alpha1.LogicalVolumeStatus, _ int64) {
-		if status.CopiedFrom == p.pair {
+		if status.CopiedFrom == p.pair && status.CopiedBytes != copied {
 			status.CopiedBytes = copied
 			p.show(status, copied)
 		}
