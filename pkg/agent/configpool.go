@@ -19,7 +19,7 @@ type ThinPoolConfig struct {
 	SizeBytes, MetadataSizeBytes int64
 	// ExtendAtPercent is how full a pool is extended, 100 for never, ExtendByPercent by how much of its size.
 	ExtendAtPercent, ExtendByPercent int64
-	// WhenFull is WhenFullError or WhenFullQueue.
+	// WhenFull is WhenFullError or WhenFullQueue, for a pool that is not there.
 	WhenFull string
 }
 

@@ -46,6 +46,11 @@ func (c ThinPoolConfig) growth(pool lvm.ThinPool, extentSizeBytes int64) (data, 
 	return data, metadata
 }
 
+func (c ThinPoolConfig) wantsGrowth(pool lvm.ThinPool, extentSizeBytes int64) bool {
+	data, metadata := c.growth(pool, extentSizeBytes)
+	return data > 0 || metadata > 0
+}
+
 // extend gives a pool more data and metadata out of the growth reserve: what it is to have, or what there is. It returns
 // why it could not, and when to try again.
 func (p *pools) extend(ctx context.Context, c ThinPoolConfig) (failure error, retryAt time.Time) {
@@ -108,7 +113,7 @@ func (p *pools) tendAbsent(ctx context.Context, c ThinPoolConfig, vg lvm.VolumeG
 	}
 	if !time.Now().Before(before.retryAt) {
 		after.failure, after.retryAt = p.make(ctx, c), time.Now().Add(poolRetry)
-		if after.failure != nil {
+		if after.failure != nil && (before.failure == nil || before.failure.Error() != after.failure.Error()) {
 			klog.FromContext(ctx).Error(after.failure, "Make thin pool", "volumeGroup", c.VolumeGroup, "thinPool", c.Name)
 		}
 	}

@@ -21,6 +21,8 @@ const (
 	poolEvery = 10 * time.Second
 	// poolRetry is the pause after a command on a pool that LVM refused.
 	poolRetry = time.Minute
+	// extensionsAtOnce bounds the steps by which a pool grows in one look.
+	extensionsAtOnce = 8
 	// nearlyFullPercent is where a pool that is extended later, or never, counts as nearly full; metadataExtendPercent
 	// is where metadata are extended at the latest. Both are before the limits past which nothing new is placed in a
 	// pool (pkg/lvm, ThinPool).
@@ -125,14 +127,20 @@ func (p *pools) tend(ctx context.Context, c ThinPoolConfig, before poolState) (a
 	}
 	after = poolState{failure: before.failure, retryAt: before.retryAt}
 	pool, kernel, seen := p.read(ctx, c.VolumeGroup, pool)
-	if data, metadata := c.growth(pool, o.vg.ExtentSizeBytes); data == 0 && metadata == 0 {
-		after.failure = nil
-	} else if !time.Now().Before(before.retryAt) {
-		after.failure, after.retryAt = p.extend(ctx, c)
-		if o, _ = p.groups.observed(c.VolumeGroup); after.failure == nil {
-			pool, _ = thinPoolOf(o.vg, c.Name)
-			pool, kernel, seen = p.read(ctx, c.VolumeGroup, pool)
+	for range extensionsAtOnce {
+		if !c.wantsGrowth(pool, o.vg.ExtentSizeBytes) {
+			after.failure = nil
+			break
 		}
+		if time.Now().Before(after.retryAt) {
+			break
+		}
+		if after.failure, after.retryAt = p.extend(ctx, c); after.failure != nil {
+			break
+		}
+		o, _ = p.groups.observed(c.VolumeGroup)
+		pool, _ = thinPoolOf(o.vg, c.Name)
+		pool, kernel, seen = p.read(ctx, c.VolumeGroup, pool)
 	}
 	after.seen = seen
 	after.pool = before.pool

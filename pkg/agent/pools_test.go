@@ -67,9 +67,9 @@ func TestPoolIsMade(t *testing.T) {
 			r.start()
 			r.wait(time.Hour)
 		})
-		// One report at the start, one of the pool.
-		if len(ran) != 2 || ran[lvmfake.CreatePool] != 1 || ran[lvmfake.Report] != 2 {
-			t.Errorf("executions: %v, want one createpool and two reports", ran)
+		// A report at the start, one with which the metadata areas are known, one of the pool.
+		if len(ran) != 2 || ran[lvmfake.CreatePool] != 1 || ran[lvmfake.Report] != 3 {
+			t.Errorf("executions: %v, want one createpool and three reports", ran)
 		}
 		status := r.storage().Status
 		vg := status.VolumeGroups[0]
@@ -103,8 +103,8 @@ func TestPoolIsNotMade(t *testing.T) {
 					r.start()
 					r.wait(time.Hour)
 				})
-				if ran[lvmfake.CreatePool] != 0 || ran[lvmfake.Report] != 1 {
-					t.Errorf("executions: %v, want one report", ran)
+				if ran[lvmfake.CreatePool] != 0 || ran[lvmfake.Report] != 2 {
+					t.Errorf("executions: %v, want two reports", ran)
 				}
 				c := r.condition(v1alpha1.NodeStorageReady)
 				if c.Status != metav1.ConditionFalse || c.Reason != test.reason || !strings.Contains(c.Message, "vg0/pool0") {
@@ -184,6 +184,22 @@ func TestThinVolumes(t *testing.T) {
 		if vg := r.published(); r.get("v") != nil || vg.ThinPools[0].VirtualBytes != 2*gi {
 			t.Errorf("published %+v, want 2 GiB left", vg.ThinPools)
 		}
+	})
+}
+
+// After a reboot a pool without volumes is active again, ours or not: else nobody knows how full it is.
+func TestPoolIsActivated(t *testing.T) {
+	withPool(t, func(r *rig) {
+		r.halt()
+		r.manager.SetActive("vg0", "pool0", false)
+		r.manager.Change("vg0", func(vg *lvm.VolumeGroup) { vg.LogicalVolumes[0].Tags = nil })
+		r.start()
+		if on := r.onDisk("pool0"); on == nil || !on.Active {
+			t.Errorf("%+v, want an active pool", on)
+		}
+		r.create(thinOf("v", gi))
+		r.wait(5 * time.Second)
+		r.wantReady("v")
 	})
 }
 

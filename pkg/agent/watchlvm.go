@@ -3,12 +3,14 @@ package agent
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/klog/v2"
 
 	"github.com/berth-dev/berth/pkg/api/v1alpha1"
+	"github.com/berth-dev/berth/pkg/lvm"
 	"github.com/berth-dev/berth/pkg/lvm/dm"
 )
 
@@ -92,12 +94,7 @@ func (a *Agent) activate(ctx context.Context) {
 				inactive = append(inactive, lv.Name)
 			}
 		}
-		// A pool that is not active says neither how full it is nor whether it works.
-		for _, pool := range ownPools(o.vg) {
-			if !pool.Active {
-				inactive = append(inactive, pool.Name)
-			}
-		}
+		inactive = append(inactive, inactivePools(a.configInForce(), o.vg)...)
 		if len(inactive) == 0 || o.vg.Refusal != "" {
 			continue
 		}
@@ -108,6 +105,19 @@ func (a *Agent) activate(ctx context.Context) {
 			logger.Error(err, "Activate volumes", "volumeGroup", vg)
 		}
 	}
+}
+
+// inactivePools are the pools to activate, ours and those that the configuration names: one that is not active says neither
+// how full it is nor whether it works, and takes nothing new.
+func inactivePools(config Config, vg lvm.VolumeGroup) []string {
+	var names []string
+	for _, lv := range vg.LogicalVolumes {
+		configured := slices.ContainsFunc(config.ThinPools, func(c ThinPoolConfig) bool { return c.VolumeGroup == vg.Name && c.Name == lv.Name })
+		if lv.Type == lvm.TypeThinPool && !lv.Active && (configured || lvm.ParseTags(lv.Tags).Owned) {
+			names = append(names, lv.Name)
+		}
+	}
+	return names
 }
 
 // reloadConfig takes the configuration file's present content and returns whether it is news.

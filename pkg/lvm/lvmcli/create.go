@@ -2,6 +2,7 @@ package lvmcli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/berth-dev/berth/pkg/lvm"
@@ -29,11 +30,11 @@ func checkCreate(request lvm.CreateRequest) error {
 	if request.SizeBytes <= 0 {
 		return fmt.Errorf("%d bytes: %w", request.SizeBytes, lvm.ErrInvalidSize)
 	}
+	if layout.Type == lvm.LayoutThin {
+		return errors.Join(checkNames(layout.ThinPool), layout.Validate())
+	}
 	if err := layout.Validate(); err != nil {
 		return err
-	}
-	if layout.Type == lvm.LayoutThin {
-		return checkNames(layout.ThinPool)
 	}
 	if len(request.PhysicalVolumes) == 0 { // LVM would take any
 		return fmt.Errorf("no physical volumes: %w", lvm.ErrNoSpace)

@@ -20,12 +20,12 @@ var texts = []struct {
 	{"Insufficient free space", lvm.ErrNoSpace},
 	{"Insufficient suitable", lvm.ErrNoSpace},
 	{"No specified PVs have space available", lvm.ErrNoSpace},
-	{"exceeds maximum metadata size", lvm.ErrNoSpace}, // the metadata area is full
-	{"too large for circular buffer", lvm.ErrNoSpace}, // the same, of older versions
-	{"free space in thin pool", lvm.ErrNoSpace},       // reached threshold
-	{"Free space in pool", lvm.ErrNoSpace},            // is above threshold
-	{"Remaining free space in metadata of thin pool", lvm.ErrNoSpace},
-	{"out of data space", lvm.ErrNoSpace},
+	{"must not exceed number of physical volumes", lvm.ErrNoSpace}, // fewer than legs
+	{"exceeds maximum metadata size", lvm.ErrNoSpace},              // the metadata area is full
+	{"too large for circular buffer", lvm.ErrNoSpace},              // the same, of older versions
+	{"free space in thin pool", lvm.ErrNoSpace},                    // reached threshold
+	{"Threshold configured for free", lvm.ErrNoSpace},              // data or metadata space in thin pool
+	{"Free space in pool", lvm.ErrNoSpace},                         // is above threshold
 	{"Volume too large", lvm.ErrInvalidSize},
 	{"already exists in volume group", lvm.ErrExists},
 	{"contains a filesystem in use", lvm.ErrInUse},
@@ -33,12 +33,14 @@ var texts = []struct {
 	{"is used by another device", lvm.ErrInUse},
 	{"Snapshot origin volumes can be resized only while inactive", lvm.ErrInUse},
 	{"Can't get lock for", lvm.ErrBusy},
+	{"cannot be extended while it is recovering", lvm.ErrBusy},
 	{"Cannot change VG", lvm.ErrUnusable}, // while PVs are missing
 	{"Refusing activation of partial LV", lvm.ErrUnusable},
 	{"is exported", lvm.ErrUnusable},
 	{"Multiple VGs found with the same name", lvm.ErrUnusable},
 	{"Failed to find logical volume", lvm.ErrNotFound},
 	{"not found in volume group", lvm.ErrNotFound},
+	{"not found in Volume group", lvm.ErrNotFound},
 	// Last, because a scan says these of volume groups that the command is not about: a foreign system ID, or a lock
 	// type that needs lvmlockd.
 	{"Cannot access VG", lvm.ErrUnusable},
