@@ -125,7 +125,7 @@ func TestCopy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			directory := t.TempDir()
-			source, old := content(1, size), bytes.Repeat([]byte{'x'}, size)
+			source, old := content(1, size), bytes.Repeat([]byte{'x'}, int(size))
 			request := CopyRequest{
 				Source: filepath.Join(directory, "source"), Target: filepath.Join(directory, "target"), Bytes: size, TargetBytes: size,
 			}

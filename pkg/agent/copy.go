@@ -107,7 +107,8 @@ const copyLogEvery = 30 * time.Second
 
 // copyProgress keeps a volume's status in step with its copy.
 type copyProgress struct {
-	v      *volumes
+	v *volumes
+	// object is as written last.
 	object *v1alpha1.LogicalVolume
 	// pair names the LVs read and written, bytes is what is to be copied, copied what was at begin.
 	pair          string
@@ -118,26 +119,33 @@ type copyProgress struct {
 // begin writes what is copied from where to where, before anything is. resumed is true when some of it may be.
 func (p *copyProgress) begin(ctx context.Context) (resumed bool, err error) {
 	p.logged = time.Now()
-	_, _, err = p.v.changeStatus(ctx, p.object, func(status *v1alpha1.LogicalVolumeStatus, _ int64) {
+	written, _, err := p.v.changeStatus(ctx, p.object, func(status *v1alpha1.LogicalVolumeStatus, _ int64) {
+		// Of one that goes on nothing is written before it has come further: each write wakes the worker, whose pause
+		// after a failure would be none.
 		if resumed = status.CopiedFrom == p.pair; !resumed {
 			status.CopiedFrom, status.CopiedBytes = p.pair, 0
+			p.show(status, 0)
 		}
 		p.copied = min(status.CopiedBytes, p.bytes)
-		p.show(status, p.copied)
 	})
+	if err == nil {
+		p.object = written
+	}
 	return resumed, err
 }
 
 // note writes how much is durable. When the API server does not answer the copy goes on: a crash then costs more.
 func (p *copyProgress) note(ctx context.Context, copied int64) {
 	logger := klog.FromContext(ctx)
-	_, _, err := p.v.changeStatus(ctx, p.object, func(status *v1alpha1.LogicalVolumeStatus, _ int64) {
-		if status.CopiedFrom == p.pair {
+	written, _, err := p.v.changeStatus(ctx, p.object, func(status *v1alpha1.LogicalVolumeStatus, _ int64) {
+		if status.CopiedFrom == p.pair && status.CopiedBytes != copied {
 			status.CopiedBytes = copied
 			p.show(status, copied)
 		}
 	})
-	if err != nil && ctx.Err() == nil {
+	if err == nil {
+		p.object = written
+	} else if ctx.Err() == nil {
 		logger.Error(err, "Write the progress of a copy")
 	}
 	if time.Since(p.logged) >= copyLogEvery {

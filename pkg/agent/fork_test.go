@@ -12,7 +12,7 @@ import (
 	"github.com/berth-dev/berth/pkg/lvm/lvmfake"
 )
 
-const withPool = `
+const poolConfig = `
 volumeGroups:
 - name: vg0
   spare: 1Gi
@@ -28,7 +28,7 @@ func thin(lv *v1alpha1.LogicalVolume) { lv.Spec.DeviceClass = "thin" }
 func withThinVolume(t *testing.T, test func(r *rig)) {
 	t.Helper()
 	inBubble(t, func(r *rig) {
-		r.writeConfig(withPool)
+		r.writeConfig(poolConfig)
 		r.start()
 		r.wait(time.Minute)
 		r.create(order("v", sized(volumeBytes), thin))

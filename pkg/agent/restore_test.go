@@ -250,15 +250,15 @@ func TestFrozenSourceOverflows(t *testing.T) {
 	})
 }
 
-func TestFailedCopyIsTriedAgain(t *testing.T) {
+func TestFailedRenewalIsTriedAgain(t *testing.T) {
 	withVolume(t, func(r *rig) {
-		r.copier.setRespond(func(context.Context, string, int64) error { return errors.New("input/output error") })
+		r.renewer.setRespond(func() error { return errors.New("e2fsck: exit status 8") })
 		r.create(order("w", sized(volumeBytes), from("v")))
 		r.wait(5 * time.Second)
-		if message := r.wantOutcome("w", v1alpha1.PhaseAccepted, codes.Aborted.String()); !strings.Contains(message, "input/output error") {
+		if message := r.wantOutcome("w", v1alpha1.PhaseAccepted, codes.Aborted.String()); !strings.Contains(message, "exit status 8") {
 			t.Errorf("message %q", message)
 		}
-		r.copier.setRespond(nil)
+		r.renewer.setRespond(nil)
 		r.wait(time.Minute)
 		r.wantCopy(2)
 	})

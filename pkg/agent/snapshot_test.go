@@ -169,7 +169,8 @@ func TestSnapshotRefusals(t *testing.T) {
 		{
 			name: "encrypted and never used", change: from("w"), code: codes.FailedPrecondition, message: "no pod has used it",
 			prepare: func(r *rig) {
-				if err := r.manager.AddLogicalVolume("vg0", "w", volumeBytes, lvm.TagOwned, lvm.TagReady); err != nil {
+				tags := lvm.VolumeTags{Owned: true, Ready: true, FSType: "ext4"}
+				if err := r.manager.AddLogicalVolume("vg0", "w", volumeBytes+16*mi, tags.Strings()...); err != nil {
 					r.t.Fatal(err)
 				}
 				r.create(order("w", sized(volumeBytes), func(lv *v1alpha1.LogicalVolume) { lv.Spec.Encryption = v1alpha1.EncryptionLUKS2 }))
