@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	// The suite's own setup and command line.
+	_ "k8s.io/kubernetes/test/e2e"
+
 	// Specs for the drivers that --storage.testdriver names.
 	_ "k8s.io/kubernetes/test/e2e/storage/external"
 
