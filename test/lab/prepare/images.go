@@ -20,8 +20,11 @@ const (
 	ShortBusybox     = "docker.io/library/busybox:1.37"
 	ProvisionerImage = "registry.k8s.io/sig-storage/csi-provisioner:v6.3.0"
 	ResizerImage     = "registry.k8s.io/sig-storage/csi-resizer:v2.3.0"
-	DriverImage      = "ghcr.io/berth-dev/berth-driver:dev"
-	SchedulerImage   = "ghcr.io/berth-dev/berth-scheduler:dev"
+	SnapshotterImage = "registry.k8s.io/sig-storage/csi-snapshotter:v8.7.0"
+	// SnapshotControllerImage is not Berth's: a cluster has it or not.
+	SnapshotControllerImage = "registry.k8s.io/sig-storage/snapshot-controller:v8.7.0"
+	DriverImage             = "ghcr.io/berth-dev/berth-driver:dev"
+	SchedulerImage          = "ghcr.io/berth-dev/berth-scheduler:dev"
 	// driverRoot keeps the driver's lower layer on every disk, so that a changed driver can be loaded without it. No
 	// pod uses it.
 	driverRoot = "lab.berth.dev/driver-root:latest"
@@ -40,14 +43,6 @@ func (p *Preparer) StockImages(ctx context.Context, programs map[string]string) 
 	if err != nil {
 		return nil, err
 	}
-	provisioner, err := p.programLayer("csi-provisioner", programs["csi-provisioner"])
-	if err != nil {
-		return nil, err
-	}
-	resizer, err := p.programLayer("csi-resizer", programs["csi-resizer"])
-	if err != nil {
-		return nil, err
-	}
 	driver, err := p.driverRootLayer(ctx)
 	if err != nil {
 		return nil, err
@@ -59,12 +54,20 @@ func (p *Preparer) StockImages(ctx context.Context, programs map[string]string) 
 	shell.Cmd = []string{"sh"}
 	short := shell
 	short.Name = ShortBusybox
-	return []image.Image{
-		one(PauseImage, pause, "/pause"), shell, short,
-		one(ProvisionerImage, provisioner, "/csi-provisioner"),
-		one(ResizerImage, resizer, "/csi-resizer"),
-		one(driverRoot, driver),
-	}, nil
+	images := []image.Image{one(PauseImage, pause, "/pause"), shell, short, one(driverRoot, driver)}
+	for _, sidecar := range []struct{ name, program string }{
+		{ProvisionerImage, "csi-provisioner"},
+		{ResizerImage, "csi-resizer"},
+		{SnapshotterImage, "csi-snapshotter"},
+		{SnapshotControllerImage, "snapshot-controller"},
+	} {
+		layer, err := p.programLayer(sidecar.program, programs[sidecar.program])
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, one(sidecar.name, layer, "/"+sidecar.program))
+	}
+	return images, nil
 }
 
 // ProductImages builds the project's own images.

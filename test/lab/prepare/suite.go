@@ -6,14 +6,11 @@ import (
 	"github.com/berth-dev/berth/test/lab/image"
 )
 
-// Names of the images that Kubernetes' storage suite of that version asks for, beside BusyboxImage and PauseImage, and
-// those of snapshots.
+// Names of the images that Kubernetes' storage suite of that version asks for, beside BusyboxImage and PauseImage.
 const (
-	AgnhostImage            = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
-	NginxImage              = "registry.k8s.io/e2e-test-images/nginx:1.27.0-2"
-	GlibcImage              = "registry.k8s.io/e2e-test-images/glibc-dns-testing:2.1.1"
-	SnapshotterImage        = "registry.k8s.io/sig-storage/csi-snapshotter:v8.7.0"
-	SnapshotControllerImage = "registry.k8s.io/sig-storage/snapshot-controller:v8.7.0"
+	AgnhostImage = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
+	NginxImage   = "registry.k8s.io/e2e-test-images/nginx:1.27.0-2"
+	GlibcImage   = "registry.k8s.io/e2e-test-images/glibc-dns-testing:2.1.1"
 )
 
 // StorageSuiteImages returns what the storage suite needs beside StockImages. Its specs use agnhost for its commands and a
@@ -35,24 +32,13 @@ func (p *Preparer) StorageSuiteImages(ctx context.Context, programs map[string]s
 	shell := image.Image{Name: NginxImage, Layers: []image.Layer{busybox}, Cmd: []string{"sh"}, Env: []string{searchPath}}
 	gnu := shell
 	gnu.Name, gnu.Layers = GlibcImage, []image.Layer{glibc, grep}
-	images := []image.Image{shell, gnu}
-	for _, one := range []struct {
-		name, program string
-		below         []image.Layer
-	}{
-		{AgnhostImage, "agnhost", []image.Layer{busybox}},
-		{SnapshotterImage, "csi-snapshotter", nil},
-		{SnapshotControllerImage, "snapshot-controller", nil},
-	} {
-		layer, err := p.programLayer(one.program, programs[one.program])
-		if err != nil {
-			return nil, err
-		}
-		images = append(images, image.Image{
-			Name: one.name, Layers: append(one.below, layer), Entrypoint: []string{"/" + one.program}, Env: []string{searchPath},
-		})
+	agnhost, err := p.programLayer("agnhost", programs["agnhost"])
+	if err != nil {
+		return nil, err
 	}
 	// As agnhost's own image has it: pods that give no command wait.
-	images[2].Cmd = []string{"pause"}
-	return images, nil
+	waits := image.Image{
+		Name: AgnhostImage, Layers: []image.Layer{busybox, agnhost}, Entrypoint: []string{"/agnhost"}, Cmd: []string{"pause"}, Env: []string{searchPath},
+	}
+	return []image.Image{shell, gnu, waits}, nil
 }

@@ -71,13 +71,6 @@ func Groups() []Group {
 		},
 		{Name: "resizer", Packages: []string{"github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer"}},
 		{Name: "provisioner", Packages: []string{"github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner"}},
-	}
-}
-
-// StorageSuiteGroups returns the groups that Kubernetes' own storage suite needs besides: they take some minutes to build
-// and no other run uses them.
-func StorageSuiteGroups() []Group {
-	return []Group{
 		{
 			Name: "snapshotter",
 			Packages: []string{
@@ -85,6 +78,13 @@ func StorageSuiteGroups() []Group {
 				"github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller",
 			},
 		},
+	}
+}
+
+// StorageSuiteGroups returns what Kubernetes' own storage suite needs besides: it takes some minutes to build, and no other
+// run uses it.
+func StorageSuiteGroups() []Group {
+	return []Group{
 		{
 			Name:        "e2e",
 			Packages:    []string{"github.com/onsi/ginkgo/v2/ginkgo", "k8s.io/kubernetes/test/images/agnhost"},
