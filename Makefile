@@ -47,7 +47,8 @@ build: ## Build bin/driver and bin/scheduler
 .PHONY: demo
 demo: $(LAB) ## Bring up a three-node cluster and watch Berth work (root, Debian, amd64)
 	go build -o $(BIN)/demo ./test/demo
-	$(BIN)/demo -lab $(LAB)
+	hack/overlay.sh test/demo/manifests $(BIN)/demo-manifests/overlay
+	$(BIN)/demo -lab $(LAB) -manifests $(BIN)/demo-manifests/overlay
 
 .PHONY: lab-up
 lab-up: $(LAB) ## Bring up a lab cluster with Berth installed; NAME= names it

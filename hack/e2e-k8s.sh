@@ -32,8 +32,7 @@ awk -v "without=${WITHOUT:-}" '
 	BEGIN { split(without, list, " "); for (i in list) left[list[i] ":"] = 1 }
 	/^[A-Za-z]/ { section = $1 in left }
 	!section && !(/^    / && $1 in left)' "$own/testdriver.yaml" >"$out/testdriver.yaml"
-cp -r "$own/manifests" "$out"
-hack/snapshot-definitions.sh "$out/manifests"
+hack/overlay.sh test/e2e-k8s/manifests "$out/manifests"
 sed 's/schedulerName: berth-scheduler/schedulerName: default-scheduler/' manifests/scheduler/config.yaml >"$out/manifests/scheduler.yaml"
 go build -o "$out/report" ./test/e2e-k8s/report
 

@@ -13,10 +13,7 @@ out=$PWD/bin/e2e-kinds/manifests
 lab() { "$BERTH_LAB" --name "$BERTH_LAB_NAME" "$@"; }
 title() { printf '\n── %s (at %dm%02ds)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-rm -rf "$out"
-mkdir -p "$out"
-cp test/e2e/manifests/* "$out"
-hack/snapshot-definitions.sh "$out"
+hack/overlay.sh test/e2e/manifests "$out"
 
 down() { [[ -n ${KEEP:-} ]] || lab down; }
 trap down EXIT

@@ -103,3 +103,94 @@ spec:
   - name: data
     persistentVolumeClaim: {claimName: huge}
 `
+
+const thinYAML = `
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata:
+  name: berth-thin
+provisioner: lvm.berth.dev
+volumeBindingMode: WaitForFirstConsumer
+allowVolumeExpansion: true
+parameters:
+  deviceClass: thin
+---
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshotClass
+metadata:
+  name: berth
+driver: lvm.berth.dev
+deletionPolicy: Delete
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: notes
+  namespace: demo
+spec:
+  storageClassName: berth-thin
+  accessModes: ["ReadWriteOnce"]
+  resources:
+    requests: {storage: 1Gi}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: notes
+  namespace: demo
+spec:
+  schedulerName: berth-scheduler
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: registry.k8s.io/e2e-test-images/busybox:1.37.0-2
+    command: ["sleep", "1000000"]
+    volumeMounts:
+    - {name: data, mountPath: /data}
+  volumes:
+  - name: data
+    persistentVolumeClaim: {claimName: notes}
+`
+
+const snapshotYAML = `
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata:
+  name: notes
+  namespace: demo
+spec:
+  volumeSnapshotClassName: berth
+  source: {persistentVolumeClaimName: notes}
+`
+
+const restoredYAML = `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: restored
+  namespace: demo
+spec:
+  storageClassName: berth-thin
+  accessModes: ["ReadWriteOnce"]
+  dataSource: {apiGroup: snapshot.storage.k8s.io, kind: VolumeSnapshot, name: notes}
+  resources:
+    requests: {storage: 2Gi}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: restored
+  namespace: demo
+spec:
+  schedulerName: berth-scheduler
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: registry.k8s.io/e2e-test-images/busybox:1.37.0-2
+    command: ["sleep", "1000000"]
+    volumeMounts:
+    - {name: data, mountPath: /data}
+  volumes:
+  - name: data
+    persistentVolumeClaim: {claimName: restored}
+`

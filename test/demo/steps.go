@@ -16,7 +16,8 @@ const members = 6
 
 func (d *demo) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		d.up, d.statefulSet, d.operatorsView, d.dataSurvives, d.rawBlock, d.tooLarge, d.usageMetrics, d.farewell,
+		d.up, d.statefulSet, d.orderGrowth, d.operatorsView, d.dataSurvives, d.rawBlock, d.tooLarge, d.snapshotAndRestore, d.usageMetrics,
+		d.growth, d.farewell,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -36,7 +37,7 @@ func (d *demo) up(ctx context.Context) error {
 		return err
 	}
 	// The namespace itself stays: its controller takes its time.
-	if _, err := d.kubectl(ctx, "delete", "statefulsets,pods,pvc", "--all", "-n", namespace); err != nil {
+	if _, err := d.kubectl(ctx, "delete", "statefulsets,pods,pvc,volumesnapshots", "--all", "-n", namespace); err != nil {
 		return err
 	}
 	if err := d.until(ctx, time.Minute, "volumes of an earlier demo to go", func() (bool, error) {
