@@ -13,10 +13,21 @@ func (g *VolumeGroupStatus) Space() *lvm.Space {
 			space.PhysicalVolumes = append(space.PhysicalVolumes, lvm.FreeSpace{Name: pv.Name, FreeBytes: pv.FreeBytes})
 		}
 	}
-	for i := range g.ThinPools {
-		space.ThinPools = append(space.ThinPools, lvm.ThinPool(g.ThinPools[i]))
+	for _, pool := range g.ThinPools {
+		space.ThinPools = append(space.ThinPools, lvm.ThinPool{
+			Name: pool.Name, SizeBytes: pool.SizeBytes, DataUsedBytes: pool.DataUsedBytes,
+			MetadataSizeBytes: pool.MetadataSizeBytes, MetadataUsedBytes: pool.MetadataUsedBytes, VirtualBytes: pool.VirtualBytes,
+		})
 	}
 	return space
+}
+
+// NewThinPoolStatus reports a thin pool.
+func NewThinPoolStatus(pool lvm.ThinPool) ThinPoolStatus {
+	return ThinPoolStatus{
+		Name: pool.Name, SizeBytes: pool.SizeBytes, DataUsedBytes: pool.DataUsedBytes,
+		MetadataSizeBytes: pool.MetadataSizeBytes, MetadataUsedBytes: pool.MetadataUsedBytes, VirtualBytes: pool.VirtualBytes,
+	}
 }
 
 // VolumeLayout is the layout of the class's volumes. It need not be one that lvm.Layout.Validate knows.
