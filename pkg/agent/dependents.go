@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -48,6 +49,7 @@ func (v *volumes) checkSnapshots(ctx context.Context, at place) error {
 	if len(names) == 0 {
 		return nil
 	}
+	slices.Sort(names)
 	return again(codes.FailedPrecondition, v1alpha1.ReasonSourceInUse, "volume %s is removed after its snapshots: %s", at.lv.Name, strings.Join(names, ", "))
 }
 
