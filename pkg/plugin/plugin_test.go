@@ -15,6 +15,7 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 	"k8s.io/utils/ptr"
 
+	"github.com/berth-dev/berth/pkg/api/v1alpha1"
 	"github.com/berth-dev/berth/pkg/plugin/capacity"
 )
 
@@ -199,6 +200,28 @@ func TestReserveAfterSkip(t *testing.T) {
 	}
 	f.framework.RunReservePluginsUnreserve(t.Context(), cycle, podWith(), "nowhere")
 	f.plugin.Unreserve(t.Context(), framework.NewCycleState(), podWith(), "nowhere")
+}
+
+// A claim that PreFilter saw point to a volume being made may point to nothing when VolumeBinding reads it: the volume
+// has been refused, and what VolumeBinding writes is a new promise.
+func TestReserveGoesByTheClaimAsItIsNow(t *testing.T) {
+	f := newFixture(t, VolumeGroupCapacityArgs{}, class("fast", nil), pvc("data", "fast", "6Gi"))
+	f.node("a", 5*gib)
+	f.ledger.ObserveVolume(&v1alpha1.LogicalVolume{
+		ObjectMeta: metav1.ObjectMeta{Name: "pvc-data", UID: "1"},
+		Spec:       v1alpha1.LogicalVolumeSpec{NodeName: "a", DeviceClass: "ssd", SizeBytes: 6 * gib},
+		Status:     v1alpha1.LogicalVolumeStatus{Phase: v1alpha1.PhaseAccepted},
+	})
+	pod := podWith("data")
+	cycle, _, status := f.cycle(t, pod)
+	if !status.IsSuccess() {
+		t.Fatal(status)
+	}
+	seen := &readState(cycle).demand.Claims[0]
+	seen.SelectedNode, seen.ResourceVersion = "a", seen.ResourceVersion-1
+	if status := f.plugin.Reserve(t.Context(), cycle, pod, "a"); status.Code() != fwk.Unschedulable {
+		t.Errorf("Reserve: %v, want 6 GiB not to fit 5", status)
+	}
 }
 
 // Two pods pass Filter on the same bytes, in two profiles with one ledger. One gets them.

@@ -46,15 +46,16 @@ func (pl *VolumeGroupCapacity) Unreserve(_ context.Context, cycle fwk.CycleState
 	pl.ledger.Unreserve(nodeName, pod.UID, s.demand)
 }
 
-// asOfNow is the demand with its claims' resourceVersions as they are known now. VolumeBinding may have read a claim
-// after our PreFilter did, and writes selected-node with what it read; the ledger must not take an event in between
-// for one that tells about that write.
+// asOfNow is the demand with its claims as they are known now. VolumeBinding may have read a claim after our PreFilter
+// did, and writes selected-node with what it read: the ledger must not take an event in between for one that tells about
+// that write, and a claim that pointed to a volume being made here may point there no more, that volume being refused.
 func (pl *VolumeGroupCapacity) asOfNow(demand capacity.Demand) capacity.Demand {
 	demand.Claims = slices.Clone(demand.Claims)
 	for i := range demand.Claims {
 		claim := &demand.Claims[i]
 		if pvc, err := pl.claims.PersistentVolumeClaims(claim.Namespace).Get(claim.Name); err == nil && pvc.UID == claim.UID {
-			claim.ResourceVersion = capacity.ParseVersion(pvc.ResourceVersion)
+			now := claimIdentity(pvc)
+			claim.ResourceVersion, claim.SelectedNode = now.ResourceVersion, now.SelectedNode
 		}
 	}
 	return demand

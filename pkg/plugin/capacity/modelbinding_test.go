@@ -58,16 +58,23 @@ func (p *simPod) schedule(luck uint32) {
 		s.ledger.Simulate(node.name, p.object.UID, demand)
 		s.ledger.Unreserve(node.name, p.object.UID, demand)
 	}
-	// VolumeBinding may have read a claim later than we did, but no later than our Reserve looks again.
+	// VolumeBinding may have read a claim later than we did, but no later than our Reserve looks again. It goes nowhere
+	// with a claim that names another node.
 	for range luck % 3 {
 		s.list()
 	}
 	demand.Claims = slices.Clone(demand.Claims)
 	for i := range demand.Claims {
-		e := s.lister[p.claimOf(demand.Claims[i]).number]
-		demand.Claims[i].ResourceVersion = max(e.claim.ResourceVersion, versions[i])
+		claim := &demand.Claims[i]
+		if e := s.lister[p.claimOf(*claim).number]; !e.deleted {
+			claim.ResourceVersion, claim.SelectedNode = e.claim.ResourceVersion, e.claim.SelectedNode
+		}
 		if luck%2 == 1 {
-			versions[i] = demand.Claims[i].ResourceVersion
+			versions[i] = claim.ResourceVersion
+			if claim.SelectedNode != "" && claim.SelectedNode != node.name {
+				p.state = podParked
+				return
+			}
 		}
 	}
 	if s.ledger.Reserve(node.name, p.object.UID, demand).Reason != Fits {

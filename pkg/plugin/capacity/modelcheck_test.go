@@ -184,8 +184,9 @@ func (w *world) checkRest() {
 		fresh.restart()
 		w.schedulers = append(w.schedulers, fresh)
 	}
-	// A ledger that has just begun cannot tell what a restored volume group contains until a later report.
-	w.pass(2 * clockMargin)
+	// A ledger that has just begun cannot tell what a restored volume group contains until a report taken later than any
+	// clock may be off.
+	w.pass(2*clockMargin + time.Second)
 	w.reportAll()
 	w.pass(time.Second)
 	for i, s := range old {

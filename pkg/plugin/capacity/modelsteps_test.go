@@ -115,7 +115,7 @@ var kinds = []kind{
 		}
 	}},
 	{"object vanishes", 1, func(w *world, a, b uint32) {
-		if c := pick(w.open, a, func(c *simClaim) bool { return c.volume != nil && !c.absent() && c.lost == nil }); c != nil && b%2 == 0 {
+		if c := pick(w.open, a, (*simClaim).mayVanish); c != nil && b%2 == 0 {
 			c.vanish()
 		}
 	}},

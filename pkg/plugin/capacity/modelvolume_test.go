@@ -29,10 +29,11 @@ type simClaim struct {
 	lost *v1alpha1.LogicalVolume
 	call *call
 	// finished is the seqno of the report that came with the ready tag, orderedAt when the last growth was ordered and
-	// orderEvent where in the log.
-	finished   int64
-	orderedAt  time.Time
-	orderEvent int
+	// orderEvent where in the log; createEvent is where in the log the object was made.
+	finished    int64
+	orderedAt   time.Time
+	orderEvent  int
+	createEvent int
 	// madeAt is the counter when its LV was made, attempts its last Reserve by node.
 	madeAt   uint64
 	attempts map[*simNode]attempt
@@ -92,7 +93,7 @@ func (c *simClaim) node() *simNode {
 // order creates the LogicalVolume.
 func (c *simClaim) order(node string, size int64) {
 	w := c.world
-	c.finished, c.orderedAt = 0, time.Time{}
+	c.finished, c.orderedAt, c.createEvent = 0, time.Time{}, len(w.volumeLog)
 	c.change(&v1alpha1.LogicalVolume{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: c.claim.VolumeID(), UID: types.UID(strconv.FormatUint(w.next(), 10)), Generation: 1,
@@ -137,6 +138,12 @@ func (c *simClaim) vanish() {
 		c.lost = c.volume
 	}
 	c.drop()
+}
+
+// mayVanish: one that was never seen by a scheduler, whose watch broke meanwhile, cannot be counted by it.
+func (c *simClaim) mayVanish() bool {
+	unseen := func(s *simScheduler) bool { return s.volumes <= c.createEvent }
+	return c.volume != nil && !c.absent() && c.lost == nil && !slices.ContainsFunc(c.world.schedulers, unseen)
 }
 
 func (c *simClaim) phase() v1alpha1.VolumePhase { return c.volume.Status.Phase }
