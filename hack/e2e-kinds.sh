@@ -19,7 +19,7 @@ down() { [[ -n ${KEEP:-} ]] || lab down; }
 trap down EXIT
 title "lab cluster"
 # Of each node: berth, five disks for the kinds, two empty ones.
-lab up --nodes 2 --vg node1=berth:2Gi --vg node2=berth:4Gi \
+lab up --nodes 2 --vg node1=berth:6Gi --vg node2=berth:8Gi \
 	--vg node1=kinds:1Gi+1Gi+1Gi+1Gi+1Gi --vg node2=kinds:1280Mi+1280Mi+1280Mi+1280Mi+1280Mi --spare '*=256Mi+256Mi' \
 	--manifests "$out"
 title "every kind of volume"

@@ -52,8 +52,8 @@ func (c ThinPoolConfig) wantsGrowth(pool lvm.ThinPool, extentSizeBytes int64) bo
 }
 
 // extend gives a pool more data and metadata out of the growth reserve: what it is to have, or what there is. It returns
-// why it could not, and when to try again.
-func (p *pools) extend(ctx context.Context, c ThinPoolConfig) (failure error, retryAt time.Time) {
+// when to try again, and why it could not.
+func (p *pools) extend(ctx context.Context, c ThinPoolConfig) (retryAt time.Time, failure error) {
 	var request lvm.PoolRequest
 	err := p.reserves.grow(ctx, c.VolumeGroup, func(vg lvm.VolumeGroup, space *lvm.Space) (func(context.Context) error, error) {
 		var err error
@@ -64,14 +64,14 @@ func (p *pools) extend(ctx context.Context, c ThinPoolConfig) (failure error, re
 		p.metrics.poolExtensions.WithLabelValues(c.VolumeGroup, c.Name).Inc()
 		klog.FromContext(ctx).Info("Extended thin pool", "volumeGroup", c.VolumeGroup, "thinPool", c.Name,
 			"size", exactBytes(request.SizeBytes), "metadataSize", exactBytes(request.MetadataSizeBytes))
-		return nil, time.Time{}
+		return time.Time{}, nil
 	}
 	if shortage := (*lvm.Shortage)(nil); errors.As(err, &shortage) {
 		// Nothing was run; space may come free at any time.
-		return fmt.Errorf("growth reserve of volume group %s: %w", c.VolumeGroup, err), time.Time{}
+		return time.Time{}, fmt.Errorf("growth reserve of volume group %s: %w", c.VolumeGroup, err)
 	}
 	klog.FromContext(ctx).Error(err, "Extend thin pool", "volumeGroup", c.VolumeGroup, "thinPool", c.Name)
-	return err, time.Now().Add(poolRetry)
+	return time.Now().Add(poolRetry), err
 }
 
 // extension chooses sizes and physical volumes. Metadata come first: a pool without is worse off than one without data.

@@ -135,7 +135,7 @@ func (p *pools) tend(ctx context.Context, c ThinPoolConfig, before poolState) (a
 		if time.Now().Before(after.retryAt) {
 			break
 		}
-		if after.failure, after.retryAt = p.extend(ctx, c); after.failure != nil {
+		if after.retryAt, after.failure = p.extend(ctx, c); after.failure != nil {
 			break
 		}
 		o, _ = p.groups.observed(c.VolumeGroup)

@@ -32,7 +32,11 @@ func TestHost(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(target), 0o755), os.WriteFile(target, nil, 0o600), unix.Mount(disk, target, "", unix.MS_BIND, "")); err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Unmount(target, unix.MNT_DETACH)
+	defer func() {
+		if err := unix.Unmount(target, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}()
 
 	apply := func(limits Limits) error {
 		results, err := NewHost(root).Apply([]Volume{{ID: "v", Devices: []string{disk}, Limits: limits}})
