@@ -72,11 +72,11 @@ image: ## Build the driver and scheduler images with docker, podman or buildah
 # Testing --------------------------------------------------------------------------------------------------------------
 .PHONY: test
 test: ## Run everything CI runs, the quick things first
-	@hack/sections.sh verify unit sanity integration e2e e2e-k8s-short
+	@hack/sections.sh verify unit sanity integration e2e
 
 .PHONY: test-long
 test-long: ## What takes hours: a million placements, the whole of Kubernetes' storage suite, stress, all of the oracle
-	@hack/sections.sh property oracle stress e2e-k8s
+	@hack/sections.sh property oracle stress e2e-kinds e2e-k8s
 
 .PHONY: unit
 unit: ## Unit tests, the LVM contract and CSI sanity on fakes, with the race detector
