@@ -68,7 +68,7 @@ func TestCommands(t *testing.T) {
 		"format": {
 			call:     func(c *Cryptsetup) error { return c.Format(ctx, "/dev/d", "l", []byte(key)) },
 			statuses: []int{0}, wantKey: true,
-			want: []string{"cryptsetup luksFormat --type luks2 --batch-mode --pbkdf argon2id --pbkdf-memory 65536 --iter-time 500 --label l --key-file=- /dev/d"},
+			want: []string{"cryptsetup luksFormat --type luks2 --batch-mode --pbkdf argon2id --pbkdf-memory 65536 --pbkdf-parallel 1 --pbkdf-force-iterations 4 --label l --key-file=- /dev/d"},
 		},
 		"format fails": {
 			call:     func(c *Cryptsetup) error { return c.Format(ctx, "/dev/d", "l", []byte(key)) },
