@@ -71,4 +71,4 @@ wait "$lvm" || passed=$?
 cat "$bin/lvm.log"
 ((passed == 0))
 
-end_to_end -skip='^TestStress$'
+end_to_end -skip='^(TestStress|TestKinds)$'
