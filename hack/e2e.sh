@@ -46,7 +46,7 @@ others=$(lab kubectl get nodes --output 'jsonpath={.items[*].metadata.name}' | t
 allocatable() {
 	for other in $others; do
 		lab node "$other" -- pvchange -qq --allocatable "$1" --select vg_name=berth
-		lab kubectl wait --timeout 1m "nodestorage/$other" \
+		lab kubectl wait --timeout 3m "nodestorage/$other" \
 			--for "jsonpath={.status.volumeGroups[?(@.name=='berth')].physicalVolumes[0].allocatable}=$2"
 	done
 }
@@ -54,7 +54,7 @@ allocatable() {
 title "CSI sanity on $node; beside it the LVM contract and the layouts on node1; all on real LVM"
 # Disk a is the node's own, b the volume group's. `make oracle` has more cases.
 {
-	lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde,/dev/ubdf,/dev/ubdg,/dev/ubdh "$bin/lvmcontract.test" -test.v -test.timeout 10m &&
+	lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde,/dev/ubdf,/dev/ubdg,/dev/ubdh "$bin/lvmcontract.test" -test.v -test.timeout 30m &&
 		lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc BERTH_CASES=100 "$bin/lvmoracle.test" -test.v -test.timeout 20m
 } >"$bin/lvm.log" 2>&1 &
 lvm=$!
@@ -64,7 +64,7 @@ lab node "$node" -- env \
 	BERTH_CSI_NODE="unix://$kubelet/plugins/lvm.berth.dev/csi.sock" \
 	BERTH_CSI_CONTROLLER="unix://$kubelet/pods/$uid/volumes/kubernetes.io~empty-dir/csi/csi.sock" \
 	BERTH_CSI_DIRECTORY="$kubelet/plugins/lvm.berth.dev/sanity" \
-	"$bin/sanity.test" -test.v -test.timeout 15m
+	"$bin/sanity.test" -test.v -test.timeout 30m
 allocatable y true
 passed=0
 wait "$lvm" || passed=$?

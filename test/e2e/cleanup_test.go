@@ -21,7 +21,7 @@ func leaveNothing(t *testing.T, ns string) { leaveNothingIn(t, ns, nodes, volume
 
 // leaveNothingIn is leaveNothing for the nodes and volume groups (with spaces between) of a cluster.
 func leaveNothingIn(t *testing.T, ns string, nodes []string, groups string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience*3*time.Minute)
 	defer cancel()
 	if t.Failed() {
 		dump(ctx, t, ns)

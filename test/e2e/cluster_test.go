@@ -97,11 +97,16 @@ func logicalVolumes(t *testing.T, node string) map[string]string {
 	return found
 }
 
+// patience multiplies the limits of waiting: they are written for a machine of its own, and user-mode Linux was seen to be
+// three times slower on another day.
+const patience = 3
+
 // eventually waits until check returns "" and fails with its last answer otherwise. It logs waits that a reader who
 // looks for lost time wants to see.
 func eventually(t *testing.T, limit time.Duration, check func() string) {
 	t.Helper()
 	start := time.Now()
+	limit *= patience
 	for {
 		problem := check()
 		waited := time.Since(start)

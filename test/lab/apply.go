@@ -12,7 +12,7 @@ import (
 const Namespace = "berth-system"
 
 // rolloutLimit bounds the wait for each of the project's workloads.
-const rolloutLimit = 3 * time.Minute
+const rolloutLimit = 10 * time.Minute
 
 // Apply applies kustomize directories in order, unchanged, and waits until the project's workloads are ready. When
 // they do not get there the error holds their events and logs.

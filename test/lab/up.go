@@ -33,7 +33,7 @@ type Options struct {
 }
 
 // readyLimit bounds the time from the start of the supervisor until all nodes are Ready.
-const readyLimit = 5 * time.Minute
+const readyLimit = 10 * time.Minute
 
 // Up makes a cluster, or returns the one of that name if it runs with the same settings, its images and manifests
 // brought up to date. When Up fails or its context ends, nothing of a new cluster is left running.
