@@ -80,7 +80,7 @@ test-long: ## What takes hours: a million placements, the whole of Kubernetes' s
 
 .PHONY: unit
 unit: ## Unit tests, the LVM contract and CSI sanity on fakes, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m ./...
+	CGO_ENABLED=1 go test -race -timeout 30m ./...
 
 .PHONY: property
 property: ## A million placements of the capacity ledger in a model of the cluster; PLACEMENTS=
