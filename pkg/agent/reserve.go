@@ -49,7 +49,7 @@ func (r *reserves) observe(s sighting) {
 			r.known[name] = &reserve{uuid: o.vg.UUID, freeBytes: o.vg.FreeBytes, at: o.at}
 			continue
 		}
-		if !known.growing && !o.at.Before(known.at) {
+		if !known.growing && o.at.After(known.at) {
 			known.see(o.vg.FreeBytes, o.at)
 		}
 	}

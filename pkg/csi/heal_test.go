@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,9 +186,10 @@ func TestStatsOfAHungDevice(t *testing.T) {
 		if _, err := h.NodeStageVolume(ctx, h.stageRequest("v-ext4", mountCapability(""))); err != nil {
 			t.Fatal(err)
 		}
-		calls, hung := 0, make(chan struct{})
+		var calls atomic.Int32
+		hung := make(chan struct{})
 		h.mounter.usage = func() (Usage, error) {
-			calls++
+			calls.Add(1)
 			<-hung
 			return Usage{}, nil
 		}
@@ -195,8 +197,8 @@ func TestStatsOfAHungDevice(t *testing.T) {
 			_, err := h.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: "v-ext4", VolumePath: h.stage})
 			wantCode(t, err, codes.Unavailable, "does not answer")
 		}
-		if calls != 1 {
-			t.Errorf("%d threads hang", calls)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d threads hang", n)
 		}
 		close(hung)
 		synctest.Wait()
