@@ -74,7 +74,7 @@ func (m *machine) start() error {
 		layout.TapName(m.index), layout.HardwareAddress(m.index)))
 	p, err := start(command{
 		name: m.node().Name, path: kernelProgram, args: args, dir: string(m.dir()),
-		env: kernelEnvironment(string(m.dir())), log: m.dir().Console(),
+		env: kernelEnvironment(string(m.dir()), m.config.FPCache), log: m.dir().Console(),
 		// The kernel and what it runs are host processes that hand over to each other at every system call. Across
 		// processors each such turn wakes an idle one, which makes an exec in the node eight times slower.
 		pinned: true, number: m.index,
@@ -94,7 +94,13 @@ func kernelArgs(init, boot string, memoryMiB int, more ...string) []string {
 }
 
 // kernelEnvironment keeps the kernel's own small files in the node's directory instead of the user's home.
-func kernelEnvironment(dir string) []string { return []string{"HOME=" + dir} }
+func kernelEnvironment(dir, fpCache string) []string {
+	environment := []string{"HOME=" + dir}
+	if fpCache != "" {
+		environment = append(environment, "LD_PRELOAD="+fpCache)
+	}
+	return environment
+}
 
 // powerCut ends the kernel without notice: what it had not written to its disks is lost.
 func (m *machine) powerCut() {
