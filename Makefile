@@ -76,7 +76,7 @@ test: ## Run everything CI runs, the quick things first
 
 .PHONY: test-long
 test-long: ## What takes hours: a million placements, the whole of Kubernetes' storage suite, stress, all of the oracle
-	@hack/sections.sh property oracle stress e2e-destruction e2e-kinds e2e-k8s
+	@hack/sections.sh property oracle stress e2e-long e2e-kinds e2e-k8s
 
 .PHONY: unit
 unit: ## Unit tests, the LVM contract and CSI sanity on fakes, with the race detector
@@ -119,9 +119,9 @@ e2e-kinds: $(LAB) ## Every kind of volume shown from inside pods, in a lab clust
 stress: $(LAB) ## Sixty pods of mixed sizes at once in a lab cluster: as they are, with kill -9 in the middle, by the stock scheduler
 	LAB_NAME=stress E2E='-run=^TestStress$$' hack/e2e.sh $(LAB)
 
-.PHONY: e2e-destruction
-e2e-destruction: $(LAB) ## CRDs deleted, a node deleted and added again, etcd restored to before the volumes: nothing is lost
-	LAB_NAME=destruction E2E='-run=^(TestDeletedCRDsRemoveNothing|TestNodeDeletedAndAddedAgain|TestEtcdRestoredToBeforeVolumes)$$' hack/e2e.sh $(LAB)
+.PHONY: e2e-long
+e2e-long: $(LAB) ## A burst of 20 pods; objects, a node and etcd's newest state lost; another user of the volume group
+	LAB_NAME=e2e-long E2E='-run=^(TestBurst|TestHostUsesTheSameVolumeGroup|TestDeletedCRDsRemoveNothing|TestNodeDeletedAndAddedAgain|TestEtcdRestoredToBeforeVolumes)$$' hack/e2e.sh $(LAB)
 
 .PHONY: oracle
 oracle: $(LAB) ## 500 random volume groups: the layouts' arithmetic against lvcreate on a lab node of its own
