@@ -5,6 +5,7 @@
 #
 # usage: hack/e2e.sh LAB-PROGRAM
 # E2E: the end-to-end tests to run, as go test's flag; with it they alone run.
+# SKIP: end-to-end tests to leave out, names joined by |
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export BERTH_LAB=$1 BERTH_LAB_NAME=${LAB_NAME:-e2e}
@@ -73,5 +74,5 @@ wait "$lvm" || passed=$?
 cat "$bin/lvm.log"
 ((passed == 0))
 
-# The others have targets of their own: they wait for minutes each, where user-mode Linux is slow for many.
-end_to_end -skip='^(TestStress|TestKinds|TestBurst|TestHostUsesTheSameVolumeGroup|TestDeletedCRDsRemoveNothing|TestNodeDeletedAndAddedAgain|TestEtcdRestoredToBeforeVolumes)$'
+# These two have clusters of their own: make stress, make e2e-kinds.
+end_to_end "-skip=^(TestStress|TestKinds${SKIP:+|$SKIP})$"

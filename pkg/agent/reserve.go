@@ -49,6 +49,7 @@ func (r *reserves) observe(s sighting) {
 			r.known[name] = &reserve{uuid: o.vg.UUID, freeBytes: o.vg.FreeBytes, at: o.at}
 			continue
 		}
+		// A sighting of the very moment in which growth ended may be the one before it.
 		if !known.growing && o.at.After(known.at) {
 			known.see(o.vg.FreeBytes, o.at)
 		}

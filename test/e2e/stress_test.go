@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,15 +106,7 @@ func noneRefusedForSpace(t *testing.T, ns string) {
 // refusals are the events that tell of a volume refused for space.
 func refusals(t *testing.T, ns string) []string {
 	t.Helper()
-	events, err := kube.CoreV1().Events(ns).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=ProvisioningFailed"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, event := range events.Items {
-		if strings.Contains(event.Message, "ResourceExhausted") {
-			found = append(found, event.InvolvedObject.Name+": "+event.Message)
-		}
-	}
-	return found
+	return slices.DeleteFunc(provisioningFailures(t, ns), func(failure string) bool {
+		return !strings.Contains(failure, "ResourceExhausted")
+	})
 }

@@ -93,7 +93,8 @@ func kernelArgs(init, boot string, memoryMiB int, more ...string) []string {
 	return append(args, more...)
 }
 
-// kernelEnvironment keeps the kernel's own small files in the node's directory instead of the user's home.
+// kernelEnvironment keeps the kernel's own small files in the node's directory instead of the user's home, and preloads
+// fpCache unless it is empty.
 func kernelEnvironment(dir, fpCache string) []string {
 	environment := []string{"HOME=" + dir}
 	if fpCache != "" {
