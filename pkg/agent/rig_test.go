@@ -253,6 +253,9 @@ type fakeFormatter struct {
 }
 
 func (f *fakeFormatter) Format(ctx context.Context, device, _ string, _ []string, _ bool) error {
+	if err := ctx.Err(); err != nil {
+		return err // A program is not started with a context that has ended.
+	}
 	name := strings.TrimPrefix(strings.ReplaceAll(filepath.Base(device), "--", "-"), "vg0-")
 	inside, plaintext := strings.CutPrefix(name, "berth-")
 	lv := f.rig.onDisk(inside)
