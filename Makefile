@@ -76,7 +76,7 @@ test: ## Run everything CI runs, the quick things first
 
 .PHONY: test-long
 test-long: ## What takes hours: a million placements, the whole of Kubernetes' storage suite, stress, all of the oracle
-	@hack/sections.sh property oracle stress e2e-long e2e-kinds e2e-k8s
+	@hack/sections.sh property oracle stress sanity-kinds e2e-long e2e-kinds e2e-k8s
 
 .PHONY: unit
 unit: ## Unit tests, the LVM contract and CSI sanity on fakes, with the race detector
@@ -93,6 +93,10 @@ bench-ledger: ## What a decision, a report and a volume cost the capacity ledger
 .PHONY: sanity
 sanity: ## CSI sanity alone, on the fake LVM
 	go test -timeout 10m -run Sanity ./pkg/csi/...
+
+.PHONY: sanity-kinds
+sanity-kinds: $(LAB) ## CSI sanity on a thin pool and on RAID1, on a lab node of its own; CLASSES=
+	CLASSES='$(CLASSES)' hack/sanity-kinds.sh $(LAB)
 
 .PHONY: integration
 integration: $(LAB) ## Our scheduler with a real API server and etcd, no nodes; a small scheduling benchmark
