@@ -19,7 +19,7 @@ import (
 
 // Options say what Up makes.
 type Options struct {
-	// Config is the cluster. Programs, BaseDisk, FPCache, SandboxImage and ExecToken are filled in.
+	// Config is the cluster. Programs, BaseDisk, Kernel, SandboxImage and ExecToken are filled in.
 	Config layout.Config
 	// Repo is the root of a checkout; empty means the one that contains the working directory.
 	Repo string
@@ -179,7 +179,7 @@ func (m *maker) makeNodeFiles(ctx context.Context, config *layout.Config) error 
 		return err
 	}
 	config.BaseDisk = m.disk.Name()
-	config.FPCache, err = m.preparer.FPCache(ctx)
+	config.Kernel, err = m.preparer.Kernel(ctx)
 	return err
 }
 
@@ -269,8 +269,8 @@ func (m *maker) refresh(ctx context.Context) (*Cluster, error) {
 		return nil, err
 	}
 	want := m.options.Config
-	want.Programs, want.BaseDisk, want.FPCache, want.SandboxImage, want.ExecToken =
-		c.config.Programs, c.config.BaseDisk, c.config.FPCache, c.config.SandboxImage, c.config.ExecToken
+	want.Programs, want.BaseDisk, want.Kernel, want.SandboxImage, want.ExecToken =
+		c.config.Programs, c.config.BaseDisk, c.config.Kernel, c.config.SandboxImage, c.config.ExecToken
 	if !reflect.DeepEqual(want, c.config) {
 		return nil, ErrDifferent
 	}

@@ -42,8 +42,8 @@ type Config struct {
 	Programs map[string]string
 	// BaseDisk is the prepared disk under each node's own disk.
 	BaseDisk string
-	// FPCache is a library to preload into the nodes' kernels, empty for none.
-	FPCache string
+	// Kernel is the directory of the nodes' kernel, empty for the machine's own user-mode Linux.
+	Kernel string
 	// SandboxImage is the image of pods' infrastructure containers.
 	SandboxImage string
 	// ExecToken is what a node asks of callers that want to run commands.

@@ -124,6 +124,8 @@ type Boot struct {
 	Disks []Disk
 	// Programs, as in Config.
 	Programs map[string]string
+	// Modules is the directory that has the kernel's modules by its release.
+	Modules string
 	// SandboxImage is the pause image.
 	SandboxImage string
 	// Shared is the directory for logs.

@@ -7,14 +7,16 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-dev/berth/test/lab/layout"
 )
 
 // modules are loaded at start. Device-mapper targets are asked for by name when LVM needs them, but the kernel
 // calls modprobe for that, and each call costs a process: those of every volume are loaded here.
 var modules = []string{"dm-mod", "dm-snapshot", "dm-thin-pool", "dm-raid", "dm-crypt", "loop", "veth", "bridge", "configs"}
 
-func setUpKernel() error {
-	if err := linkModules(); err != nil {
+func setUpKernel(boot layout.Boot) error {
+	if err := linkModules(boot); err != nil {
 		return err
 	}
 	if err := run("modprobe", append([]string{"-a"}, modules...)...); err != nil {
@@ -29,7 +31,7 @@ func setUpKernel() error {
 	return enableControllers()
 }
 
-func linkModules() error {
+func linkModules(boot layout.Boot) error {
 	if err := os.MkdirAll("/lib/modules", 0o755); err != nil {
 		return err
 	}
@@ -37,7 +39,7 @@ func linkModules() error {
 	if _, err := os.Lstat(link); err == nil {
 		return nil
 	}
-	return os.Symlink(moduleDirectory(), link)
+	return os.Symlink(moduleDirectory(boot), link)
 }
 
 // addProcessorClock gives /proc/cpuinfo the line that the kubelet's machine information needs.

@@ -74,7 +74,7 @@ var kept = map[string]string{
 // buildRoot makes the node's root and switches to it. It ends with pivot_root and not chroot: with a chroot the
 // mount tables of privileged pods show paths of the wrong tree.
 func buildRoot(boot layout.Boot) error {
-	if err := loadModule("kernel/fs/overlayfs/overlay.ko"); err != nil {
+	if err := loadModule(boot, "kernel/fs/overlayfs/overlay.ko"); err != nil {
 		return err
 	}
 	if err := mountOverlay(); err != nil {
@@ -169,8 +169,8 @@ func switchRoot() error {
 
 // loadModule inserts a module by its path below the kernel's module directory. It serves before modprobe can work:
 // the module directory has its usual place only in the new root.
-func loadModule(path string) error {
-	file, err := os.Open(filepath.Join(moduleDirectory(), path))
+func loadModule(boot layout.Boot, path string) error {
+	file, err := os.Open(filepath.Join(moduleDirectory(boot), path))
 	if err != nil {
 		return err
 	}
@@ -190,4 +190,4 @@ func kernelRelease() string {
 	return unix.ByteSliceToString(name.Release[:])
 }
 
-func moduleDirectory() string { return "/usr/lib/uml/modules/" + kernelRelease() }
+func moduleDirectory(boot layout.Boot) string { return filepath.Join(boot.Modules, kernelRelease()) }

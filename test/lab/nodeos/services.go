@@ -34,7 +34,7 @@ type step struct {
 
 func (n *node) steps() []step {
 	return []step{
-		{"kernel", setUpKernel},
+		{"kernel", func() error { return setUpKernel(n.boot) }},
 		{"network", n.setUpNetwork},
 		{"exec server", n.startExecServer},
 		{"containerd", n.startContainerd},

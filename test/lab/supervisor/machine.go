@@ -10,8 +10,14 @@ import (
 	"github.com/berth-dev/berth/test/lab/layout"
 )
 
-// kernelProgram is user-mode Linux as Debian installs it.
-const kernelProgram = "/usr/bin/linux.uml"
+// User-mode Linux as Debian installs it.
+const (
+	ownProgram = "/usr/bin/linux.uml"
+	ownModules = "/usr/lib/uml/modules"
+)
+
+// loader is the name by which a kernel that is not the machine's own finds its loader in the directory it starts in.
+const loader = "ld.so"
 
 // ErrRunning is the error of starting a node that runs.
 var ErrRunning = errors.New("the node is running")
@@ -40,9 +46,17 @@ func (m *machine) prepare() error {
 			return err
 		}
 	}
+	modules := ownModules
+	if m.config.Kernel != "" {
+		modules = filepath.Join(m.config.Kernel, "modules")
+		link := filepath.Join(string(m.dir()), loader)
+		if err := os.Symlink(filepath.Join(m.config.Kernel, loader), link); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
 	return layout.WriteJSON(m.dir().Boot(), layout.Boot{
 		Name: m.node().Name, Index: m.index, Disks: m.node().Disks(),
-		Programs: m.config.Programs, SandboxImage: m.config.SandboxImage,
+		Programs: m.config.Programs, Modules: modules, SandboxImage: m.config.SandboxImage,
 		Shared: m.dir().Shared(), PKI: m.state.PKI(""), ExecToken: m.config.ExecToken,
 		VolumeStatsPeriod: m.config.VolumeStatsPeriod.String(), LogVerbosity: m.config.LogVerbosity,
 	})
@@ -72,9 +86,10 @@ func (m *machine) start() error {
 	}
 	args = append(args, fmt.Sprintf("vec0:transport=tap,ifname=%s,mac=%s,depth=128,gro=1",
 		layout.TapName(m.index), layout.HardwareAddress(m.index)))
+	program, environment := m.kernel()
 	p, err := start(command{
-		name: m.node().Name, path: kernelProgram, args: args, dir: string(m.dir()),
-		env: kernelEnvironment(string(m.dir()), m.config.FPCache), log: m.dir().Console(),
+		name: m.node().Name, path: program, args: args, dir: string(m.dir()),
+		env: environment, log: m.dir().Console(),
 		// The kernel and what it runs are host processes that hand over to each other at every system call. Across
 		// processors each such turn wakes an idle one, which makes an exec in the node eight times slower.
 		pinned: true, number: m.index,
@@ -87,20 +102,20 @@ func (m *machine) start() error {
 func kernelArgs(init, boot string, memoryMiB int, more ...string) []string {
 	args := []string{
 		"rootfstype=hostfs", "rw", fmt.Sprintf("mem=%dM", memoryMiB), "init=" + init,
-		"con=null", "con0=null,fd:1", "quiet", "selinux=0", "apparmor=0", "panic=-1",
+		"con=null", "con0=null,fd:1", "quiet", "seccomp=auto", "selinux=0", "apparmor=0", "panic=-1",
 		layout.BootVariable + "=" + boot,
 	}
 	return append(args, more...)
 }
 
-// kernelEnvironment keeps the kernel's own small files in the node's directory instead of the user's home, and preloads
-// fpCache unless it is empty.
-func kernelEnvironment(dir, fpCache string) []string {
-	environment := []string{"HOME=" + dir}
-	if fpCache != "" {
-		environment = append(environment, "LD_PRELOAD="+fpCache)
+// kernel returns the kernel's program and environment: its own small files go to the node's directory instead of the
+// user's home.
+func (m *machine) kernel() (program string, environment []string) {
+	environment = []string{"HOME=" + string(m.dir())}
+	if m.config.Kernel == "" {
+		return ownProgram, environment
 	}
-	return environment
+	return filepath.Join(m.config.Kernel, "linux.uml"), append(environment, "LD_LIBRARY_PATH="+filepath.Join(m.config.Kernel, "lib"))
 }
 
 // powerCut ends the kernel without notice: what it had not written to its disks is lost.
