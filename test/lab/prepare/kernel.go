@@ -25,7 +25,8 @@ func (p *Preparer) Kernel(ctx context.Context) (string, error) {
 	if exists(path) {
 		return path, nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	// What an interrupted run left goes too.
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return "", err
 	}
 	p.Progress("downloading a newer user-mode Linux from Debian's next release")
