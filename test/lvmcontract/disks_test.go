@@ -24,6 +24,7 @@ const mi = 1 << 20
 // TestEmpty judges a disk as it comes from whoever had it before, and holds LVM to leaving alone what is not empty.
 func TestEmpty(t *testing.T) {
 	path := spareDisks(t)[0]
+	forgetGroup(t)
 	host, manager := disks.NewHost(utilexec.New()), lvmcli.New(lvmcli.Options{})
 	wipe(t, path)
 	disk := match(t, host, path)
@@ -61,6 +62,7 @@ func TestEmpty(t *testing.T) {
 
 // TestLoopFile makes a volume group of a file and grows both.
 func TestLoopFile(t *testing.T) {
+	forgetGroup(t)
 	host, manager := disks.NewHost(utilexec.New()), lvmcli.New(lvmcli.Options{})
 	path := filepath.Join(t.TempDir(), "berth", "disk.img")
 	attach := func(bytes int64) disks.Disk {
@@ -97,6 +99,15 @@ func TestLoopFile(t *testing.T) {
 	}
 	if now := groupNow(t, manager); now.SizeBytes != before.SizeBytes+64*mi {
 		t.Errorf("%d bytes after %d, want 64 MiB more", now.SizeBytes, before.SizeBytes)
+	}
+}
+
+// forgetGroup removes LVM's backup of the volume groups of earlier tests: the manager makes none by the name of one that
+// may come back.
+func forgetGroup(t *testing.T) {
+	t.Helper()
+	if err := os.Remove("/etc/lvm/backup/" + group); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
 	}
 }
 
