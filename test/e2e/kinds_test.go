@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -135,7 +136,7 @@ spec: {volumeSnapshotClassName: e2e, source: {persistentVolumeClaimName: %s}}
 		return "snapshot: " + out
 	})
 	t.Cleanup(func() {
-		if _, err := tryLab(t.Context(), "kubectl", "delete", "volumesnapshot", name, "-n", ns, "--ignore-not-found", "--wait=false"); err != nil {
+		if _, err := tryLab(context.Background(), "kubectl", "delete", "volumesnapshot", name, "-n", ns, "--ignore-not-found", "--wait=false"); err != nil {
 			t.Log(err)
 		}
 	})
