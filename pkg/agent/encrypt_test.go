@@ -46,10 +46,10 @@ func TestEncrypted(t *testing.T) {
 					t.Fatalf("info %+v, error %v", info, err)
 				}
 				const inside = gi - 16*mi
-				if err := r.agent.FormatEncrypted(r.t.Context(), "v", "/dev/mapper/berth-v", inside); err != nil {
+				if err := r.agent.FormatEncrypted(r.t.Context(), "v", "/dev/mapper/berth@v", inside); err != nil {
 					t.Fatal(err)
 				}
-				if n := r.formatter.count("berth-v"); n != test.wantFormats || len(r.eraser.bytes) != test.wantLen {
+				if n := r.formatter.count("berth@v"); n != test.wantFormats || len(r.eraser.bytes) != test.wantLen {
 					t.Errorf("%d file systems, %v bytes of zeros", n, r.eraser.bytes)
 				}
 				if test.fsType == "" && !slices.Equal(r.eraser.bytes, []int64{inside}) {
@@ -63,7 +63,7 @@ func TestEncrypted(t *testing.T) {
 				if err != nil || !info.Formatted || len(ran) != 0 {
 					t.Errorf("info %+v, executions %v, error %v", info, ran, err)
 				}
-				if err := r.agent.FormatEncrypted(r.t.Context(), "v", "/dev/mapper/berth-v", inside); !errors.Is(err, ErrNotReady) {
+				if err := r.agent.FormatEncrypted(r.t.Context(), "v", "/dev/mapper/berth@v", inside); !errors.Is(err, ErrNotReady) {
 					t.Errorf("once more: %v, want a refusal", err)
 				}
 				r.halt()

@@ -119,7 +119,7 @@ func TestLimits(t *testing.T) {
 		}
 
 		r.patch("w", `{"spec":{"qos":{"readIOPS":1}}}`)
-		if _, asked := c.during(r, time.Second); len(asked) != 1 || asked[0].Devices[0] != "/dev/mapper/berth-w" {
+		if _, asked := c.during(r, time.Second); len(asked) != 1 || asked[0].Devices[0] != "/dev/mapper/berth@w" {
 			t.Errorf("asked for %+v, want the plaintext device", asked)
 		}
 	})

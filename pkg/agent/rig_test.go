@@ -257,7 +257,7 @@ func (f *fakeFormatter) Format(ctx context.Context, device, _ string, _ []string
 		return err // A program is not started with a context that has ended.
 	}
 	name := strings.TrimPrefix(strings.ReplaceAll(filepath.Base(device), "--", "-"), "vg0-")
-	inside, plaintext := strings.CutPrefix(name, "berth-")
+	inside, plaintext := strings.CutPrefix(name, "berth@")
 	lv := f.rig.onDisk(inside)
 	switch {
 	case lv == nil:

@@ -107,12 +107,12 @@ func testHostCrypt(t *testing.T, disk, fsType string) {
 		t.Errorf("%d bytes after the expansion, %d before", after, before)
 	}
 	must(t, h.unstageReal(ctx))
-	if _, err := os.Stat(luks.Path("berth-v-1")); err == nil {
+	if _, err := os.Stat(luks.Path("berth@v-1")); err == nil {
 		t.Error("the plaintext device is left")
 	}
 
 	wantCode(t, h.stageReal(ctx, fsType, "another"), codes.InvalidArgument, "passphrase does not open the volume")
-	if _, err := os.Stat(luks.Path("berth-v-1")); err == nil {
+	if _, err := os.Stat(luks.Path("berth@v-1")); err == nil {
 		t.Error("a wrong passphrase leaves the plaintext device")
 	}
 	raw, err := os.ReadFile(luks.Path(linearName))

@@ -17,9 +17,9 @@ import (
 
 const (
 	passphrase = "correct horse"
-	mapper     = "berth-v-ext4"
-	plaintext  = "/dev/mapper/berth-v-ext4"
-	blockName  = "berth-v-block"
+	mapper     = "berth@v-ext4"
+	plaintext  = "/dev/mapper/berth@v-ext4"
+	blockName  = "berth@v-block"
 )
 
 // newCryptHost has v-ext4 and v-block encrypted; formatted ones have their headers, and v-ext4 its file system.
@@ -73,12 +73,12 @@ func TestStageEncrypted(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			cycle := []string{"open berth-" + name, "close berth-" + name}
-			want := append([]string{"format " + h.device(name), "open berth-" + name, "label " + h.device(name), "close berth-" + name}, slices.Concat(cycle, cycle)...)
+			cycle := []string{"open berth@" + name, "close berth@" + name}
+			want := append([]string{"format " + h.device(name), "open berth@" + name, "label " + h.device(name), "close berth@" + name}, slices.Concat(cycle, cycle)...)
 			if got := h.crypt.Calls(); !slices.Equal(got, want) {
 				t.Errorf("calls %q, want %q", got, want)
 			}
-			if want := []string{luks.Path("berth-" + name)}; !slices.Equal(h.formatted, want) {
+			if want := []string{luks.Path("berth@" + name)}; !slices.Equal(h.formatted, want) {
 				t.Errorf("formatted %q, want %q", h.formatted, want)
 			}
 			if label, err := h.crypt.Label(h.device(name)); label != name || err != nil {

@@ -53,9 +53,9 @@ const (
 	OpenElsewhere
 )
 
-// Name is the name of a volume's plaintext device. LVM doubles the hyphens of a logical volume's name, and every volume ID has
-// one, so that no device of LVM's has such a name.
-func Name(volumeID string) string { return "berth-" + volumeID }
+// Name is the name of a volume's plaintext device. LVM has no @ in its names, so that no device of LVM's is called so: with
+// a hyphen, the one of logical volume v in volume group berth would be.
+func Name(volumeID string) string { return "berth@" + volumeID }
 
 // Path is the device node of an open device.
 func Path(name string) string { return "/dev/mapper/" + name }

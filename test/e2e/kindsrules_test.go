@@ -12,19 +12,22 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/berth-dev/berth/pkg/luks"
 )
 
-// fullPool writes more than a thin pool has: the pod is told, and so is who looks at the volume.
+// fullPool writes more than a thin pool has and may grow to, 256 MiB each: the pod is told, and so is who looks at the
+// volume. Growth may come after the first writes were refused, so that there are more.
 func fullPool(t *testing.T) {
 	ns := kindsNamespace(t)
-	createPod(t, ns, "pod", blockClaim(kindsClass(t, "small-pool", "ext4"), "512Mi"))
+	createPod(t, ns, "pod", blockClaim(kindsClass(t, "small-pool", "ext4"), "768Mi"))
 	running(t, ns, "pod", 3*time.Minute)
-	out := inPod(t, ns, "pod", "dd if=/dev/zero of=/dev/data bs=1M count=500 oflag=direct 2>&1 || true")
-	if !strings.Contains(out, "No space left") && !strings.Contains(out, "I/O error") {
-		t.Errorf("writing 500 MiB into a pool of 256 MiB: %s", out)
-	}
 	id := volumeOf(t, ns, "pod")
-	eventually(t, time.Minute, func() string {
+	eventually(t, 5*time.Minute, func() string {
+		out := inPod(t, ns, "pod", "dd if=/dev/zero of=/dev/data bs=1M count=700 oflag=direct 2>&1 || true")
+		if !strings.Contains(out, "No space left") && !strings.Contains(out, "I/O error") {
+			t.Fatalf("writing 700 MiB into a pool of 256 MiB: %s", out)
+		}
 		lv, err := berth.LogicalVolumes().Get(t.Context(), id, metav1.GetOptions{})
 		if err != nil {
 			return err.Error()
@@ -85,7 +88,7 @@ func encrypted(t *testing.T) {
 		}
 		return ""
 	})
-	if open := onNode(t, node, "ls /dev/mapper"); strings.Contains(open, "berth-"+id) {
+	if open := onNode(t, node, "ls /dev/mapper"); strings.Contains(open, luks.Name(id)) {
 		t.Errorf("left open: %s", open)
 	}
 	apply(t, ns, fmt.Sprintf(secretYAML, "right", "a passphrase"))
