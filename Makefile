@@ -76,7 +76,7 @@ test: ## Run everything CI runs, the quick things first
 
 .PHONY: test-long
 test-long: ## What takes hours: a million placements, the whole of Kubernetes' storage suite, stress, all of the oracle
-	@hack/sections.sh property oracle stress sanity-kinds e2e-long e2e-kinds e2e-k8s
+	@hack/sections.sh property oracle stress sanity-kinds e2e-long e2e-kinds e2e-crash e2e-k8s
 
 .PHONY: unit
 unit: ## Unit tests, the LVM contract and CSI sanity on fakes, with the race detector
@@ -122,6 +122,10 @@ e2e-k8s-short: $(LAB) ## Five minutes of it: some specs of each kind
 e2e-kinds: $(LAB) ## Every kind of volume shown from inside pods, in a lab cluster of its own; RUN= narrows
 	RUN='$(RUN)' hack/e2e-kinds.sh $(LAB)
 
+.PHONY: e2e-crash
+e2e-crash: $(LAB) ## The agent killed, and the node's power cut, between any two steps of a volume's life; RUN= narrows
+	LAB_NAME=crash RUN='$(RUN)' hack/e2e-kinds.sh $(LAB) TestCrash
+
 .PHONY: stress
 stress: $(LAB) ## Sixty pods of mixed sizes at once in a lab cluster: as they are, with kill -9 in the middle, by the stock scheduler
 	LAB_NAME=stress E2E='-run=^TestStress$$' hack/e2e.sh $(LAB)
@@ -143,8 +147,8 @@ bench-scheduling: ## Pods placed per second, ours against kube-scheduler; NODES=
 	$(BIN)/scheduling -nodes $(NODES) -pods $(PODS) $(SCHEDULING_FLAGS)
 
 .PHONY: bench-volumes
-bench-volumes: $(LAB) ## Time and LVM executions of CreateVolume in a lab cluster, against raw lvcreate
-	hack/bench.sh $(LAB)
+bench-volumes: $(LAB) ## What a pod's volume costs in a lab cluster, against raw lvcreate and a pod without; RUN= narrows
+	RUN='$(RUN)' hack/bench.sh $(LAB)
 
 # Keeping the house ----------------------------------------------------------------------------------------------------
 .PHONY: update

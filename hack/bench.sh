@@ -1,26 +1,31 @@
 #!/usr/bin/env bash
-# Measures CreateVolume in a lab cluster of its own, on a node that has a controller, against raw lvcreate on that node in
-# the same run; then the idle memory of Berth's processes.
+# Measures volumes in a lab cluster of its own, each thing beside its floor in the same run: what pods wait for, from
+# outside; then the driver's calls, on a node that has a controller, against raw lvcreate there; and what Berth's processes
+# take. With KEEP=1 the cluster stays for a look.
 #
 # usage: hack/bench.sh LAB-PROGRAM
+# RUN: a regular expression that narrows the calls' tests; with it they alone run
 set -euo pipefail
 cd "$(dirname "$0")/.."
-name=${LAB_NAME:-bench}
+export BERTH_LAB=$1 BERTH_LAB_NAME=${LAB_NAME:-bench}
 bin=$PWD/bin
 
-lab() { "$LAB" --name "$name" "$@"; }
-LAB=$1
+lab() { "$BERTH_LAB" --name "$BERTH_LAB_NAME" "$@"; }
+title() { printf '\n── %s (at %dm%02ds)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 go test -c -tags lab -o "$bin/benchmark.test" ./test/benchmark
 
-trap 'lab down' EXIT
-lab up --nodes 3 --vg '*=berth:20Gi' --manifests manifests
+down() { [[ -n ${KEEP:-} ]] || lab down; }
+trap down EXIT
+title "lab cluster"
+lab up --nodes 3 --vg '*=berth:20Gi' --manifests test/benchmark/manifests
 
 pod() { lab kubectl get pods --namespace berth-system --selector "app.kubernetes.io/component=$1" "${@:2}"; }
 node=$(pod controller --output 'jsonpath={.items[0].spec.nodeName}')
 agent=$(pod node --field-selector "spec.nodeName=$node" --output 'jsonpath={.items[0].status.podIP}')
 
-printf '\nresident memory of idle processes on %s\n' "$node"
-lab node "$node" -- sh -c '
+if [[ -z ${RUN:-} ]]; then
+	title "resident memory of idle processes on $node"
+	lab node "$node" -- sh -c '
 for p in /proc/[0-9]*; do
 	case $(readlink "$p/exe") in
 	*/usr/local/bin/driver | */usr/local/bin/scheduler)
@@ -28,6 +33,9 @@ for p in /proc/[0-9]*; do
 		grep -E "VmRSS|RssAnon" "$p/status" ;;
 	esac
 done'
-
-printf '\nCreateVolume on %s, median of 15\n' "$node"
-lab node "$node" -- env BERTH_NODE="$node" BERTH_AGENT_METRICS="$agent:9808" "$bin/benchmark.test" -test.timeout 20m
+	title "pods"
+	lab exec -- go test -tags e2e -count 1 -timeout 30m -v -run '^TestSpeed$' ./test/e2e/...
+fi
+title "calls on $node"
+lab node "$node" -- env BERTH_NODE="$node" BERTH_AGENT_METRICS="$agent:9808" \
+	"$bin/benchmark.test" -test.v -test.timeout 40m -test.run "${RUN:-.}"

@@ -74,5 +74,5 @@ wait "$lvm" || passed=$?
 cat "$bin/lvm.log"
 ((passed == 0))
 
-# These two have clusters of their own: make stress, make e2e-kinds.
-end_to_end "-skip=^(TestStress|TestKinds${SKIP:+|$SKIP})$"
+# These have clusters of their own: make stress, e2e-kinds, e2e-crash, bench-volumes.
+end_to_end "-skip=^(TestStress|TestKinds|TestCrash|TestSpeed${SKIP:+|$SKIP})$"

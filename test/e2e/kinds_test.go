@@ -113,6 +113,13 @@ const snapshotGroup = "snapshot.storage.k8s.io"
 // snapshot takes a snapshot of a claim and waits until it can be used.
 func snapshot(t *testing.T, ns, name, claimName string) {
 	t.Helper()
+	requestSnapshot(t, ns, name, claimName)
+	snapshotReady(t, ns, name, 2*time.Minute)
+}
+
+// requestSnapshot orders a snapshot of a claim.
+func requestSnapshot(t *testing.T, ns, name, claimName string) {
+	t.Helper()
 	apply(t, ns, fmt.Sprintf(`
 apiVersion: snapshot.storage.k8s.io/v1
 kind: VolumeSnapshotClass
@@ -125,7 +132,16 @@ kind: VolumeSnapshot
 metadata: {name: %s}
 spec: {volumeSnapshotClassName: e2e, source: {persistentVolumeClaimName: %s}}
 `, name, claimName))
-	eventually(t, 2*time.Minute, func() string {
+	t.Cleanup(func() {
+		if _, err := tryLab(context.Background(), "kubectl", "delete", "volumesnapshot", name, "-n", ns, "--ignore-not-found", "--wait=false"); err != nil {
+			t.Log(err)
+		}
+	})
+}
+
+func snapshotReady(t *testing.T, ns, name string, limit time.Duration) {
+	t.Helper()
+	eventually(t, limit, func() string {
 		out, err := tryLab(t.Context(), "kubectl", "get", "volumesnapshot", name, "-n", ns, "-o", "jsonpath={.status.readyToUse} {.status.error.message}")
 		if err != nil {
 			return err.Error()
@@ -134,11 +150,6 @@ spec: {volumeSnapshotClassName: e2e, source: {persistentVolumeClaimName: %s}}
 			return ""
 		}
 		return "snapshot: " + out
-	})
-	t.Cleanup(func() {
-		if _, err := tryLab(context.Background(), "kubectl", "delete", "volumesnapshot", name, "-n", ns, "--ignore-not-found", "--wait=false"); err != nil {
-			t.Log(err)
-		}
 	})
 }
 
