@@ -25,6 +25,7 @@ const kindsGroups = "berth kinds looped bare"
 // cluster.
 func TestKinds(t *testing.T) {
 	t.Run("once all agents serve every class", kindsServed)
+	t.Run("examples", examples)
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T)
@@ -72,6 +73,45 @@ func kindsServed(t *testing.T) {
 			return ""
 		})
 	}
+}
+
+// examples applies every example that is shipped and waits until its pods run and its snapshot can be used.
+func examples(t *testing.T) {
+	ns := kindsNamespace(t)
+	files, err := filepath.Glob("../../manifests/examples/[!k]*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d examples (%v)", len(files), err)
+	}
+	for _, file := range files {
+		lab(t, "kubectl", "apply", "-n", ns, "-f", file)
+	}
+	t.Cleanup(func() {
+		for _, args := range [][]string{
+			{"delete", "volumesnapshot,statefulset,pod", "--all", "-n", ns},
+			{"delete", "--ignore-not-found", "-f", "../../manifests/examples/layouts.yaml", "-n", ns},
+		} {
+			if _, err := tryLab(context.Background(), append([]string{"kubectl"}, args...)...); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	eventually(t, 4*time.Minute, func() string {
+		pods, err := kube.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		// The StatefulSet's are three, and there is one in each other file but that of the VolumeAttributesClass.
+		if want := len(files) + 1; len(pods.Items) != want {
+			return fmt.Sprintf("%d pods, want %d", len(pods.Items), want)
+		}
+		for i := range pods.Items {
+			if pod := &pods.Items[i]; !ready(pod) {
+				return fmt.Sprintf("pod %s is %s: %s", pod.Name, pod.Status.Phase, eventsOf(t, ns, pod.Name))
+			}
+		}
+		return ""
+	})
+	snapshotReady(t, ns, "example", time.Minute)
 }
 
 // kindsNamespace is namespace for the cluster of hack/e2e-kinds.sh.
