@@ -19,14 +19,16 @@ title "test programs"
 go test -c -tags lab -o "$bin/lvmcontract.test" ./test/lvmcontract
 go test -c -tags lab -o "$bin/lvmoracle.test" ./test/lvmoracle
 go test -c -tags lab -o "$bin/sanity.test" ./test/sanity
+go test -c -tags lab -o "$bin/csi.test" ./pkg/csi
+go test -c -tags lab -o "$bin/qos.test" ./pkg/qos
 
 down() { [[ -n ${KEEP:-} ]] || lab down; }
 trap down EXIT
 title "lab cluster"
-# Three volume groups of unequal size under the name that manifests/driver/config.yaml gives, and six empty disks, the
-# first two of equal size.
+# Three volume groups of unequal size under the name that manifests/driver/config.yaml gives, and seven empty disks: two of
+# equal size, four, and one for mounts.
 lab up --nodes 3 --vg node1=berth:20Gi --vg node2=berth:12Gi --vg node3=berth:8Gi \
-	--spare node1=256Mi+256Mi+128Mi+128Mi+128Mi+128Mi --manifests manifests
+	--spare node1=256Mi+256Mi+128Mi+128Mi+128Mi+128Mi+512Mi --manifests manifests
 
 end_to_end() {
 	title "end to end"
@@ -54,11 +56,13 @@ allocatable() {
 	done
 }
 
-title "CSI sanity on $node; beside it the LVM contract and the layouts on node1; all on real LVM"
+title "CSI sanity on $node; beside it the LVM contract, the layouts, mounts and cgroups on node1; all on the real thing"
 # Disk a is the node's own, b the volume group's. `make oracle` has more cases.
 {
 	lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc,/dev/ubdd,/dev/ubde,/dev/ubdf,/dev/ubdg,/dev/ubdh "$bin/lvmcontract.test" -test.v -test.timeout 60m &&
-		lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc BERTH_CASES=100 "$bin/lvmoracle.test" -test.v -test.timeout 20m
+		lab node node1 -- env BERTH_LVM_DEVICES=/dev/ubdc BERTH_CASES=100 "$bin/lvmoracle.test" -test.v -test.timeout 20m &&
+		lab node node1 -- env BERTH_CSI_DEVICE=/dev/ubdi "$bin/csi.test" -test.v -test.timeout 10m -test.run '^TestHost' &&
+		lab node node1 -- env BERTH_CSI_DEVICE=/dev/ubdi "$bin/qos.test" -test.v -test.timeout 10m -test.run '^TestHost'
 } >"$bin/lvm.log" 2>&1 &
 lvm=$!
 allocatable n false

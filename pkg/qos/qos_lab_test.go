@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestHost sets limits in this host's cgroups: BERTH_CSI_DEVICE is a block device, which is only bound. It needs root, and
-// the io controller on for the children of /sys/fs/cgroup; it leaves nothing behind.
+// TestHost sets limits in a tree of its own in this host's cgroups: BERTH_CSI_DEVICE is a block device, which is only bound.
+// It needs root, and the io controller on for the children of /sys/fs/cgroup; it leaves nothing behind.
 func TestHost(t *testing.T) {
 	disk := os.Getenv("BERTH_CSI_DEVICE")
 	if disk == "" {
 		t.Fatal("BERTH_CSI_DEVICE is not set")
 	}
-	const root = "/sys/fs/cgroup"
+	const root = "/sys/fs/cgroup/berth-test"
 	pods := filepath.Join(root, "kubepods")
 	pod := filepath.Join(pods, "pod"+uid1)
-	for _, directory := range []string{pods, pod} {
+	for _, directory := range []string{root, pods, pod} {
 		if err := os.Mkdir(directory, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 			t.Fatal(err)
 		}
@@ -45,8 +45,10 @@ func TestHost(t *testing.T) {
 	if err := apply(Limits{ReadBytes: 1 << 20}); !errors.Is(err, errNoController) {
 		t.Errorf("without the io controller: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(pods, "cgroup.subtree_control"), []byte("+io"), 0o644); err != nil {
-		t.Fatal(err)
+	for _, directory := range []string{root, pods} {
+		if err := os.WriteFile(filepath.Join(directory, "cgroup.subtree_control"), []byte("+io"), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	device, _ := blockDevice(disk)
 	for _, limits := range []Limits{{ReadBytes: 1 << 20, WriteOperations: 7}, {ReadBytes: 1 << 20, WriteOperations: 7}, {WriteOperations: 8}, {}} {

@@ -83,6 +83,7 @@ const (
 func TestCrash(t *testing.T) {
 	t.Run("once all agents serve every class", kindsServed)
 	t.Run("hung mkfs", hungMkfs)
+	t.Run("file as a volume group", loopFile)
 	for _, way := range []struct {
 		name  string
 		crash func(t *testing.T, node string)
@@ -134,6 +135,14 @@ func hungMkfs(t *testing.T) {
 	}
 	goOn(t, v.node)
 	running(t, v.ns, "hung", crashPatience)
+}
+
+// loopFile cuts the power of a node whose volume group is a file.
+func loopFile(t *testing.T) {
+	v := newVictim(t, nodes[1], "deviceClass: looped")
+	used(v)
+	powerCycle(t, v.node)
+	v.wantData("pod")
 }
 
 func newVictim(t *testing.T, node, parameters string) *victim {
