@@ -20,9 +20,9 @@ hack/overlay.sh test/e2e/manifests "$out"
 down() { [[ -n ${KEEP:-} ]] || lab down; }
 trap down EXIT
 title "lab cluster"
-# Of each node: berth, five disks for the kinds, two empty ones.
+# Of each node: berth, six disks for the kinds (raid6 takes five, and a pool may fill one), two empty ones.
 lab up --nodes 2 --vg node1=berth:6Gi --vg node2=berth:8Gi \
-	--vg node1=kinds:1Gi+1Gi+1Gi+1Gi+1Gi --vg node2=kinds:1280Mi+1280Mi+1280Mi+1280Mi+1280Mi --spare '*=256Mi+256Mi' \
+	--vg node1=kinds:1Gi+1Gi+1Gi+1Gi+1Gi+1Gi --vg node2=kinds:1280Mi+1280Mi+1280Mi+1280Mi+1280Mi+1280Mi --spare '*=256Mi+256Mi' \
 	--manifests "$out"
 title "$test"
 lab exec -- go test -tags e2e -count 1 -timeout 90m -parallel 4 -v -run "^$test/${RUN:-}" ./test/e2e/...

@@ -19,7 +19,7 @@ go test -c -tags lab -o bin/sanity.test ./test/sanity
 down() { [[ -n ${KEEP:-} ]] || lab down; }
 trap down EXIT
 title "lab node"
-lab up --nodes 1 --vg node1=berth:6Gi --vg node1=kinds:1Gi+1Gi+1Gi+1Gi+1Gi --spare node1=256Mi+256Mi --manifests "$out"
+lab up --nodes 1 --vg node1=berth:6Gi --vg node1=kinds:1Gi+1Gi+1Gi+1Gi+1Gi+1Gi --spare node1=256Mi+256Mi --manifests "$out"
 
 # Any controller serves, leader or not; its socket is in an emptyDir of its pod.
 uid=$(lab kubectl get pods --namespace berth-system --selector app.kubernetes.io/component=controller \

@@ -78,7 +78,7 @@ func kindsServed(t *testing.T) {
 // examples applies every example that is shipped and waits until its pods run and its snapshot can be used.
 func examples(t *testing.T) {
 	ns := kindsNamespace(t)
-	files, err := filepath.Glob("../../manifests/examples/[!k]*.yaml")
+	files, err := filepath.Glob("../../manifests/examples/[^k]*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d examples (%v)", len(files), err)
 	}
