@@ -21,7 +21,7 @@ var stopProgram string
 // stoppable are the programs that it stands before.
 const stoppable = "lvm mkfs.ext4 mkfs.xfs fsck mount resize2fs tune2fs cryptsetup"
 
-// arm makes a node's agent stop before or after it runs a program whose name and arguments match a pattern, once.
+// arm makes a node's agent stop before or after it runs a program whose name and arguments match a pattern of the shell's, once.
 func arm(t *testing.T, node, when, pattern string) {
 	t.Helper()
 	onNode(t, node, fmt.Sprintf(`mkdir -p /run/berth-steps/bin && cd /run/berth-steps && rm -f armed reached
