@@ -72,7 +72,7 @@ image: ## Build the driver and scheduler images with docker, podman or buildah
 # Testing --------------------------------------------------------------------------------------------------------------
 .PHONY: test
 test: ## Run everything CI runs, the quick things first
-	@hack/sections.sh verify unit sanity integration e2e
+	@hack/sections.sh verify unit sanity integration e2e e2e-k8s-short
 
 .PHONY: test-long
 test-long: ## What takes hours: a million placements, the whole of Kubernetes' storage suite, stress, all of the oracle
