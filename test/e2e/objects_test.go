@@ -93,10 +93,16 @@ func createPod(t *testing.T, ns, name string, claims ...*corev1.PersistentVolume
 // createPodFor is createPod for a scheduler of that name.
 func createPodFor(t *testing.T, scheduler, ns, name string, claims ...*corev1.PersistentVolumeClaim) {
 	t.Helper()
+	createPodAs(t, func(pod *corev1.Pod) { pod.Spec.SchedulerName = scheduler }, ns, name, claims...)
+}
+
+// createPodAs is createPod for a pod that is changed before it is made.
+func createPodAs(t *testing.T, change func(pod *corev1.Pod), ns, name string, claims ...*corev1.PersistentVolumeClaim) {
+	t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ns},
 		Spec: corev1.PodSpec{
-			SchedulerName: scheduler,
+			SchedulerName: schedulerName,
 			// With 0 the API server forgets the pod before the kubelet has unmounted its volumes.
 			TerminationGracePeriodSeconds: ptr.To[int64](1),
 			Containers: []corev1.Container{{
@@ -118,6 +124,7 @@ func createPodFor(t *testing.T, scheduler, ns, name string, claims ...*corev1.Pe
 		}
 		addVolume(pod, pvc, i)
 	}
+	change(pod)
 	if _, err := kube.CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
