@@ -41,7 +41,7 @@ func TestKilledProcesses(t *testing.T) {
 func killInTurn(ctx context.Context) int {
 	killed := 0
 	for i := 0; ctx.Err() == nil; i++ {
-		killed += kill(ctx, nodes[i%len(nodes)])
+		killed += kill(ctx, nodes[i%len(nodes)], berthPrograms)
 		select {
 		case <-ctx.Done():
 		case <-time.After(4 * time.Second):
@@ -50,9 +50,13 @@ func killInTurn(ctx context.Context) int {
 	return killed
 }
 
-// kill ends all of Berth's programs on a node with SIGKILL and returns how many there were.
-func kill(ctx context.Context, node string) int {
-	const script = "for p in /proc/[0-9]*; do case $(readlink $p/exe) in */usr/local/bin/driver|*/usr/local/bin/scheduler) kill -9 ${p#/proc/} && echo killed;; esac; done"
+// berthPrograms are the command lines of Berth's programs, as patterns of the shell's.
+const berthPrograms = `/usr/local/bin/driver\ *|/usr/local/bin/scheduler\ *`
+
+// kill ends the processes of a node whose command lines match patterns of the shell's with SIGKILL, and returns how many
+// there were.
+func kill(ctx context.Context, node, patterns string) int {
+	script := "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in " + patterns + ") kill -9 ${p#/proc/} && echo killed;; esac; done"
 	out, _ := tryLab(ctx, "node", node, "--", "sh", "-c", script)
 	return strings.Count(out, "killed")
 }

@@ -58,15 +58,9 @@ func stopped(t *testing.T, node string) {
 // goOn ends what stands still after stopped: to the agent the program has failed.
 func goOn(t *testing.T, node string) {
 	t.Helper()
-	killOnNode(t, node, "sleep 1000000 ")
-}
-
-// killOnNode ends the processes on a node whose arguments begin with some words, with SIGKILL.
-func killOnNode(t *testing.T, node, words string) {
-	t.Helper()
-	onNode(t, node, fmt.Sprintf(`for p in /proc/[0-9]*; do
-	case "$(tr '\0' ' ' <$p/cmdline)" in %q*) kill -9 ${p#/proc/};; esac
-done 2>/dev/null; true`, words))
+	if kill(t.Context(), node, `sleep\ 999999\ *`) != 1 {
+		t.Fatalf("nothing stands still on %s", node)
+	}
 }
 
 // killAgent ends a node's agent with SIGKILL and waits for the next one. Its pod goes, so that the kubelet does not make the
@@ -74,7 +68,9 @@ done 2>/dev/null; true`, words))
 func killAgent(t *testing.T, node string) {
 	t.Helper()
 	killed := time.Now()
-	killOnNode(t, node, "/usr/local/bin/driver node ")
+	if n := kill(t.Context(), node, `/usr/local/bin/driver\ node\ *`); n != 1 {
+		t.Fatalf("%d agents were killed on %s", n, node)
+	}
 	lab(t, "kubectl", "delete", "pods", "-n", "berth-system", "-l", "app.kubernetes.io/component=node",
 		"--field-selector", "spec.nodeName="+node, "--grace-period=0", "--force", "--wait=false")
 	eventually(t, 2*time.Minute, func() string { return renewedSince(t, node, killed) })

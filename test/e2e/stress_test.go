@@ -34,7 +34,7 @@ func TestStress(t *testing.T) {
 		victims := sets.New(leaderNode(t, "berth-scheduler"), leaderNode(t, "lvm-berth-dev"))
 		time.Sleep(4 * time.Second)
 		for node := range victims {
-			t.Logf("%d processes killed on %s", kill(t.Context(), node), node)
+			t.Logf("%d processes killed on %s", kill(t.Context(), node, berthPrograms), node)
 		}
 		allRun(t, ns, start)
 		noneRefusedForSpace(t, ns)
